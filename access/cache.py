@@ -1,0 +1,173 @@
+"""What every process keeps in memory, and how it learns that it changed.
+
+One row holds a version number. A writer raises it in its own transaction; every process looks at it once a second,
+off the path of requests. An entry counts while the number that was read before its rows is still the newest known.
+So a change takes effect at once in the process that made it, and within a second in all others, on any database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Generic, TypeVar
+
+from django.conf import settings
+from django.db import close_old_connections, connection, transaction
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+MISSING: Final[Any] = object()
+_Value = TypeVar("_Value")
+_caches: weakref.WeakSet[VersionedCache[Any]] = weakref.WeakSet()
+
+# Loading is rare; two threads keep a burst of cold requests from opening a database connection each.
+_database_threads = ThreadPoolExecutor(2, thread_name_prefix="cache")
+
+
+class _Version:
+    """The newest version that this process knows, and when it last looked."""
+
+    def __init__(self) -> None:
+        self.number = -1
+        self.checked = 0.0
+        self._lock = threading.Lock()
+        self._poller: threading.Thread | None = None
+
+    def accept(self, number: int) -> None:
+        with self._lock:
+            if number > self.number:
+                self.number = number
+            self.checked = time.monotonic()
+
+    def is_fresh(self) -> bool:
+        """Whether the database answered lately; otherwise nothing remembered may be used."""
+        return time.monotonic() - self.checked < settings.ENVIRONMENT.max_stale_seconds
+
+    def watch(self) -> None:
+        """Start looking at the row, once a second, for as long as the process lives."""
+        with self._lock:
+            if self._poller is None:
+                self._poller = threading.Thread(target=self._poll, name="version poller", daemon=True)
+                self._poller.start()
+
+    def _poll(self) -> None:
+        failing = False
+        while True:
+            time.sleep(POLL_SECONDS)
+            try:
+                self.accept(read_version())
+                failing = False
+            except Exception as error:  # Whatever the database does, the poller must go on.
+                if not failing:
+                    logger.error("The database does not answer the version poller: %s", type(error).__name__)
+                failing = True
+            finally:
+                close_old_connections()
+
+
+version = _Version()
+
+
+def read_version() -> int:
+    from access.models import ConfigVersion
+
+    return ConfigVersion.objects.values_list("number", flat=True).get(pk=1)
+
+
+def changed() -> None:
+    """Tell every process that rows changed. To be called in the transaction that changes them."""
+    from django.db.models import F
+
+    from access.models import ConfigVersion
+
+    ConfigVersion.objects.filter(pk=1).update(number=F("number") + 1)
+    number = read_version()
+    transaction.on_commit(lambda: version.accept(number))
+
+
+class VersionedCache(Generic[_Value]):
+    """A bounded dictionary whose entries count only for the version of the rows that they were made from."""
+
+    def __init__(self, size: int) -> None:
+        _caches.add(self)
+        self._size = size
+        self._entries: OrderedDict[Hashable, tuple[int, _Value]] = OrderedDict()
+        self._loading: dict[Hashable, asyncio.Future[_Value]] = {}
+
+    def peek(self, key: Hashable) -> _Value:
+        """Return the value of `key`, MISSING where there is none that counts. Never waits."""
+        entry = self._entries.get(key)
+        if entry is None or entry[0] != version.number or not version.is_fresh():
+            return MISSING  # type: ignore[no-any-return]
+        return entry[1]
+
+    async def get(self, key: Hashable, loader: Callable[[], _Value]) -> _Value:
+        """Return the value of `key`; `loader` reads it from the database, in a thread, once for all who ask."""
+        value = self.peek(key)
+        if value is not MISSING:
+            return value
+        running = self._loading.get(key)
+        loop = asyncio.get_running_loop()
+        if running is None or running.get_loop() is not loop:
+            running = asyncio.ensure_future(loop.run_in_executor(_database_threads, self._load, key, loader))
+            self._loading[key] = running
+            running.add_done_callback(lambda done: self._forget(key, done))
+        # One who leaves must not take the answer from the others who wait for it.
+        return await asyncio.shield(running)
+
+    def get_sync(self, key: Hashable, loader: Callable[[], _Value]) -> _Value:
+        """Do as `get`, in the thread (and the transaction) of the caller."""
+        value = self.peek(key)
+        return self._read(key, loader) if value is MISSING else value
+
+    def put(self, key: Hashable, value: _Value, number: int) -> None:
+        """Remember `value`; `number` is the version that was read before it."""
+        self._entries[key] = (number, value)
+        self._entries.move_to_end(key)
+        while len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+
+    def drop(self, key: Hashable) -> None:
+        self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+    def _load(self, key: Hashable, loader: Callable[[], _Value]) -> _Value:
+        try:
+            return self._read(key, loader)
+        finally:
+            close_old_connections()
+
+    def _read(self, key: Hashable, loader: Callable[[], _Value]) -> _Value:
+        # Version first: rows that change between the two reads are then marked with the older number.
+        number = read_version()
+        value = loader()
+        version.accept(number)
+        # Inside a transaction the rows may never come to be.
+        if not connection.in_atomic_block:
+            self.put(key, value, number)
+        version.watch()
+        return value
+
+    def _forget(self, key: Hashable, done: asyncio.Future[_Value]) -> None:
+        if self._loading.get(key) is done:
+            del self._loading[key]
+        if not done.cancelled():
+            # All who asked may be gone; then nobody else would look at the exception.
+            done.exception()
+
+
+def forget() -> None:
+    """Forget all that this process knows, as a new one would; for tests."""
+    for cache in _caches:
+        cache.clear()
+    version.number = -1
+    version.checked = 0.0

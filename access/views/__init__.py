@@ -1,0 +1,1 @@
+"""The security API, `/_security/...`, by subject. Bodies and messages are Elasticsearch's."""

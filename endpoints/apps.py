@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class EndpointsConfig(AppConfig):
+    name = "endpoints"
+    verbose_name = "Inference endpoints"
+
+    def ready(self) -> None:
+        from endpoints import checks, signals  # noqa: F401

@@ -1,0 +1,53 @@
+"""The rows: an inference endpoint, and its secrets in a table of their own that no listing reads."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+
+class Endpoint(models.Model):
+    """An inference endpoint as it is shown; nothing in this table is secret.
+
+    The settings are the JSON that the API shows. Of a map whose values are secret only the names are here.
+    """
+
+    # Known before the row is stored: the secrets are bound to it.
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    inference_id = models.CharField("inference id", max_length=500, unique=True)
+    task_type = models.CharField("task type", max_length=40)
+    service = models.CharField(max_length=60)
+    service_settings = models.JSONField("service settings", default=dict, blank=True)
+    task_settings = models.JSONField("task settings", default=dict, blank=True)
+    chunking_settings = models.JSONField("chunking settings", null=True, blank=True)
+    dimensions = models.PositiveIntegerField(
+        null=True, blank=True, editable=False, help_text="Length of the vectors, as the provider's answer had it."
+    )
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    updated_at = models.DateTimeField("updated", auto_now=True)
+    updating_since = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["inference_id"]
+        verbose_name = "inference endpoint"
+        # Rights are the privileges of the API (access.privileges), not one permission for each table.
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.inference_id
+
+
+class EndpointSecret(models.Model):
+    """One secret setting of an endpoint, encrypted and bound to the endpoint and to the host it may be sent to."""
+
+    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="secrets")
+    name = models.CharField(max_length=60)
+    ciphertext = models.TextField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["endpoint", "name"], name="one_value_for_each_secret")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.endpoint_id}"

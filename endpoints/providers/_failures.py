@@ -1,0 +1,105 @@
+"""What goes wrong with a request to a provider, as one ProviderError in Elasticsearch's words.
+
+A provider's message is cut, and the secrets of the endpoint, which some providers repeat, are taken out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from endpoints.providers._http import ConnectionFailed
+from endpoints.providers._settings import MASK
+from wire.errors import ProviderError
+
+LONGEST_MESSAGE = 500
+# What is shorter is no secret, and to take it out would garble messages: a header may have the value `1`.
+_SHORTEST_SECRET = 4
+_STATUSES = frozenset(status.value for status in HTTPStatus)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderMessage:
+    """What a provider says about an error: its text ("" where it has none), and its own names for what happened."""
+
+    text: str = ""
+    code: str | None = None
+    param: str | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Makes the errors of one request. `name` is what was asked, as in `OpenAI chat completions`."""
+
+    name: str
+    inference_id: str
+    host: str
+    """Host and port."""
+    secrets: Callable[[], Sequence[str]] = field(repr=False)
+    """Asked only where there is a message; a token may have been fetched meanwhile."""
+
+    def connection(self, failure: ConnectionFailed) -> ProviderError:
+        return self.not_answered(failure.cause, status=failure.status)
+
+    def not_answered(self, cause: str, *, status: int = 500) -> ProviderError:
+        """No answer came, or one that cannot be read."""
+        sent = f"{self.name} request from inference entity id [{self.inference_id}] to [{self.host}]"
+        return ProviderError(f"Failed to send {sent}. Cause: {cause}", status=status)
+
+    def refused(self, prefix: str, status: int, message: ProviderMessage) -> ProviderError:
+        """The provider answered with an HTTP status that is not a success; `prefix` says which."""
+        start = f"{prefix} for request from inference entity id [{self.inference_id}] status [{status}]"
+        # A failure of the provider's server is not one of ours.
+        shown = status if status < 500 and status in _STATUSES else 400
+        return self._with_message(start, shown if shown >= 300 else 400, message)
+
+    def error_in_stream(self, message: ProviderMessage, *, status: int) -> ProviderError:
+        start = f"Received an error response for request from inference entity id [{self.inference_id}]"
+        return self._with_message(start, status, message)
+
+    def cut_off(self, cause: str, *, status: int = 500) -> ProviderError:
+        """The answer ended before it was complete."""
+        whose = f"inference entity id [{self.inference_id}] from [{self.host}]"
+        return ProviderError(f"The {self.name} answer for {whose} was cut off. Cause: {cause}", status=status)
+
+    def read_message(self, body: bytes) -> ProviderMessage:
+        return read_message(body, self.secrets())
+
+    @staticmethod
+    def _with_message(start: str, status: int, message: ProviderMessage) -> ProviderError:
+        reason = f"{start}. Error message: [{message.text}]" if message.text else start
+        return ProviderError(reason, status=status, code=message.code, param=message.param, provider_type=message.type)
+
+
+def read_message(body: bytes, secrets: Sequence[str]) -> ProviderMessage:
+    """Return what a body says about an error: `{"error": {"message": ...}}` with OpenAI, `{"error": "..."}` and
+    `{"message": ...}` with others. `secrets` are taken out of it."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ProviderMessage()
+    if not isinstance(value, dict):
+        return ProviderMessage()
+    error = value.get("error") or value
+    facts = error if isinstance(error, dict) else {**value, "message": error}
+    found = (facts.get(key) for key in ("message", "code", "param", "type"))
+    text, code, param, kind = (_shown(one, secrets) for one in found)
+    more = _shown(facts.get("error_description") or facts.get("detail"), secrets)
+    return ProviderMessage(": ".join(filter(None, (text, more)))[:LONGEST_MESSAGE], code, param, kind)
+
+
+def _shown(value: Any, secrets: Sequence[str]) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        return None
+    text: str = value
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, MASK)
+    return text[:LONGEST_MESSAGE]

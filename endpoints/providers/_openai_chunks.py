@@ -1,0 +1,217 @@
+"""Answers in OpenAI's shapes, from bytes to chunks, completions and vectors.
+
+https://platform.openai.com/docs/api-reference/chat; what other servers of the family do differently is noted where
+it is read. Keys that are not declared here are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from endpoints.providers._base import Batch, Choice, Chunk, Completion, Delta, Embeddings, ToolCall, Usage, content_text
+from endpoints.providers._failures import Failures
+from endpoints.providers._sse import MAX_EVENT_BYTES, Event, EventSplitter, EventTooLarge
+from wire.errors import ProviderError
+
+
+class _CachedTokens(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+
+
+class _ReasoningTokens(msgspec.Struct, gc=False):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    total_tokens: int | None = 0
+    prompt_tokens_details: _CachedTokens | None = None
+    completion_tokens_details: _ReasoningTokens | None = None
+
+
+class _Message(msgspec.Struct):
+    """A delta, or a whole message. Thoughts are `reasoning` or, with llama.cpp, DeepSeek and others,
+    `reasoning_content`; content is a list of parts with Mistral's reasoning models."""
+
+    content: str | list[Any] | None = None
+    role: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class _Choice(msgspec.Struct):
+    """Azure's notes of its content filter have no delta."""
+
+    delta: _Message | None = None
+    message: _Message | None = None
+    finish_reason: str | None = None
+    index: int | None = 0
+
+
+class _Answer(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    id: str | None = None
+    model: str | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+class _Vector(msgspec.Struct):
+    embedding: list[float]
+    index: int | None = None
+
+
+class _Vectors(msgspec.Struct):
+    data: list[_Vector] | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+_decode_vectors = msgspec.json.Decoder(_Vectors).decode
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class ChunkReader:
+    """Reads one stream. When `error` is set or `done` is true, nothing more is read.
+
+    An error is kept, not raised, so that what came before it in the same read can be passed on first.
+    `error_status` is the status of an error that stands inside the stream.
+    """
+
+    def __init__(self, failures: Failures, *, error_status: int) -> None:
+        self.done = False
+        self.error: ProviderError | None = None
+        self._failures = failures
+        self._error_status = error_status
+        self._events = EventSplitter()
+        self._finish_reason = ""
+
+    def feed(self, read: bytes) -> Batch:
+        """Return the chunks that `read` completes."""
+        try:
+            events = self._events.feed(read)
+        except EventTooLarge:
+            self.error = self._failures.cut_off(f"an event is larger than [{MAX_EVENT_BYTES // 2**20}] MiB")
+            return []
+        return self._chunks(events)
+
+    def end(self) -> Batch:
+        """Return the chunks of what the end of the body left unfinished; the answer is complete now, or cut off."""
+        batch = self._chunks(self._events.end())
+        if self.error is None and not self.done:
+            self.done = bool(self._finish_reason)
+            if not self.done:
+                self.error = self._failures.cut_off("the stream ended before the answer did")
+        return batch
+
+    def _chunks(self, events: Sequence[Event]) -> Batch:
+        batch: Batch = []
+        for name, data in events:
+            if data[:1] == b"[" and data.strip().upper() == b"[DONE]":
+                self.done = True
+                break
+            try:
+                answer = _decode(data)
+            except _UNREADABLE:
+                # Ollama sends an event without data where it should have sent an error; then the stream ends.
+                if not data.strip():
+                    continue
+                self.error = self._error_event(name, data)
+                break
+            if answer.error or name == b"error" or (answer.choices is None and answer.usage is None):
+                self.error = self._error_event(name, data)
+                break
+            batch.append(self._chunk(answer))
+            if self._finish_reason == "error":
+                self.error = self._error_event(b"error", data)
+                break
+        return batch
+
+    def _chunk(self, answer: _Answer) -> Chunk:
+        choices = []
+        for choice in answer.choices or ():
+            choices.append(Choice(_delta(choice.delta), choice.finish_reason, choice.index or 0))
+            if choice.finish_reason:
+                self._finish_reason = choice.finish_reason
+        usage = answer.usage
+        return Chunk(answer.id or "", choices, answer.model or "", None if usage is None else _usage(usage))
+
+    def _error_event(self, name: bytes, data: bytes) -> ProviderError:
+        message = self._failures.read_message(data)
+        if name == b"error" or message.text:
+            return self._failures.error_in_stream(message, status=self._error_status)
+        return self._failures.not_answered("the stream has an event that is not a chat completion chunk")
+
+
+def read_completion(body: bytes, failures: Failures) -> Completion:
+    """Return the completion in a whole answer. Raise ProviderError."""
+    try:
+        answer = _decode(body)
+    except _UNREADABLE:
+        raise failures.not_answered("the answer is not a chat completion") from None
+    if answer.error:
+        raise failures.refused("Received an error response", 200, failures.read_message(body))
+    if not answer.choices:
+        raise failures.not_answered("Required [choices]")
+    first = answer.choices[0]
+    messages = [choice.message or _Message() for choice in answer.choices]
+    return Completion(
+        texts=[content_text(message.content) or "" for message in messages],
+        tool_calls=messages[0].tool_calls or (),
+        finish_reason=first.finish_reason,
+        usage=None if answer.usage is None else _usage(answer.usage),
+        id=answer.id or "",
+        model=answer.model or "",
+    )
+
+
+def read_embeddings(body: bytes, count: int, failures: Failures) -> Embeddings:
+    """Return the `count` vectors in a whole answer, in the order of the inputs. Raise ProviderError."""
+    try:
+        answer = _decode_vectors(body)
+    except _UNREADABLE:
+        raise failures.not_answered("the answer is not a list of embeddings") from None
+    if answer.error:
+        raise failures.refused("Received an error response", 200, failures.read_message(body))
+    if answer.data is None:
+        raise failures.not_answered("Required [data]")
+    vectors = {place if one.index is None else one.index: one.embedding for place, one in enumerate(answer.data)}
+    if len(answer.data) != count or vectors.keys() != set(range(count)):
+        raise failures.not_answered(f"[{count}] inputs were sent, [{len(answer.data)}] embeddings came back")
+    usage = None if answer.usage is None else _usage(answer.usage)
+    return Embeddings([vectors[place] for place in range(count)], usage=usage)
+
+
+def whole_as_chunk(completion: Completion) -> Chunk:
+    """Return the one chunk that says all, for servers that do not stream although they were asked to."""
+    choices = [
+        Choice(Delta(content=text, role="assistant"), completion.finish_reason, index)
+        for index, text in enumerate(completion.texts)
+    ]
+    choices[0].delta.tool_calls = list(completion.tool_calls) or None
+    return Chunk(completion.id, choices, completion.model, completion.usage)
+
+
+def _delta(delta: _Message | None) -> Delta:
+    if delta is None:
+        return Delta()
+    content = delta.content if isinstance(delta.content, str) else content_text(delta.content)
+    return Delta(content, delta.role, delta.refusal, delta.reasoning or delta.reasoning_content, delta.tool_calls)
+
+
+def _usage(usage: _Usage) -> Usage:
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Usage(
+        usage.prompt_tokens or 0,
+        usage.completion_tokens or 0,
+        usage.total_tokens or 0,
+        None if prompt is None else prompt.cached_tokens,
+        None if completion is None else completion.reasoning_tokens,
+    )

@@ -1,0 +1,61 @@
+"""When a request is sent to a provider once more, and after which wait.
+
+Never once a part of an answer was passed on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """Waits grow from `first_seconds` to `longest_seconds`; a provider that asks for more gets no second request."""
+
+    attempts: int = 3
+    first_seconds: float = 0.5
+    longest_seconds: float = 5.0
+    statuses: frozenset[int] = frozenset({429, 500, 502, 503, 529})
+
+    def wait(self, attempt: int) -> float | None:
+        """Return the seconds to wait after attempt number `attempt`, counted from 1; None where it was the last."""
+        if attempt >= self.attempts:
+            return None
+        longest = min(self.longest_seconds, self.first_seconds * 2.0 ** (attempt - 1))
+        return longest * random.uniform(0.75, 1.0)  # noqa: S311 (not for cryptography)
+
+    def wait_after(self, attempt: int, status: int, headers: Mapping[str, str], code: str | None) -> float | None:
+        """Return the seconds to wait after an answer with `status` and the provider's error `code`."""
+        if status not in self.statuses or headers.get("x-should-retry") == "false" or code == "insufficient_quota":
+            return None
+        wait, asked = self.wait(attempt), _asked_for(headers)
+        if wait is None or asked is None:
+            return wait
+        return asked if asked <= self.longest_seconds else None
+
+
+def _asked_for(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that the provider wants to have waited, None where it does not say."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is not None or value is None:
+        return seconds
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None

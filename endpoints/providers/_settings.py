@@ -1,0 +1,371 @@
+"""A setting is declared once, as a field of a frozen dataclass; everything else is read from that declaration.
+
+From it come parsing with all problems at once, the split of secrets, the `_services` listing, the admin's form and
+the rule which settings an update may change. The messages are Elasticsearch's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+_JAVA_NAMES = {"str": "String", "int": "Integer", "float": "Double", "bool": "Boolean", "list": "List", "map": "Map"}
+_LARGEST_INTEGER = 2**31 - 1
+MASK = "***"
+"""What stands for a secret value that is shown by its name only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one setting; `field` is its key, "" where it concerns several."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One declared setting.
+
+    `key` is where it stands in the JSON, dotted when nested. `kind` is `str`, `int`, `float`, `bool`, `list` (of
+    strings) or `map` (of strings). `default` may differ by task type: then `defaults` holds it. `task_types` is empty
+    where it applies to all. A setting that is not `listed` is left out of the `_services` listing, one that is not
+    `returned` is left out of every answer. `listed_updatable` differs from `updatable` where Elasticsearch's listing
+    says something else than its update does. Of a `masked` map the keys are shown and the values are secret.
+    """
+
+    name: str
+    key: str
+    kind: str
+    label: str
+    description: str
+    required: bool
+    secret: bool
+    updatable: bool
+    task_types: tuple[str, ...]
+    allowed: tuple[str, ...]
+    minimum: float | None
+    maximum: float | None
+    url: bool
+    masked: bool
+    listed: bool
+    listed_updatable: bool
+    listed_required: bool
+    returned: bool
+    default: Any
+    defaults: Mapping[str, Any]
+
+    def applies_to(self, task_type: str) -> bool:
+        return not self.task_types or task_type in self.task_types
+
+    def default_for(self, task_type: str) -> Any:
+        return self.defaults.get(task_type, self.default)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether its value is kept apart, encrypted."""
+        return self.secret or self.masked
+
+    @property
+    def java_name(self) -> str:
+        return _JAVA_NAMES[self.kind]
+
+
+def setting(
+    label: str,
+    description: str,
+    *,
+    key: str = "",
+    required: bool = False,
+    secret: bool = False,
+    updatable: bool = False,
+    task_types: Iterable[str] = (),
+    allowed: Iterable[str] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    url: bool = False,
+    masked: bool = False,
+    listed: bool = True,
+    listed_updatable: bool | None = None,
+    listed_required: bool | None = None,
+    returned: bool = True,
+    default: Any = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Any:
+    """Declare a setting as the default of a dataclass field; see `Setting` for what the arguments mean."""
+    declaration = {
+        "key": key,
+        "label": label,
+        "description": description,
+        "required": required,
+        "secret": secret,
+        "updatable": updatable or secret,
+        "task_types": tuple(task_types),
+        "allowed": tuple(allowed),
+        "minimum": minimum,
+        "maximum": maximum,
+        "url": url,
+        "masked": masked,
+        "listed": listed,
+        "listed_updatable": (updatable or secret) if listed_updatable is None else listed_updatable,
+        "listed_required": required if listed_required is None else listed_required,
+        "returned": returned and not secret,
+        "default": default,
+        "defaults": dict(defaults or {}),
+    }
+    return dataclasses.field(default=default, repr=not (secret or masked), metadata={"setting": declaration})
+
+
+def rate_limit(default: int | Mapping[str, int]) -> Any:
+    """Declare `rate_limit.requests_per_minute`; every service has it, with a default of its own."""
+    defaults = default if isinstance(default, Mapping) else {}
+    return setting(
+        "Rate Limit",
+        "Requests per minute that the gateway sends to the provider for one rate-limit group; more wait their turn.",
+        key="rate_limit.requests_per_minute",
+        updatable=True,
+        listed_updatable=False,
+        minimum=1,
+        default=None if defaults else default,
+        defaults=defaults,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of all declarations. `scope` is how messages call the section."""
+
+    scope: typing.ClassVar[str] = "service_settings"
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
+        """Yield what is wrong between several settings; `values` maps names to parsed values, absent ones to None."""
+        yield from ()
+
+    @classmethod
+    def destinations(cls, values: Mapping[str, Any], task_type: str) -> Mapping[str, str]:
+        """Return, for each secret, the host (with its port) that it would be sent to."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a section of a request says: `values` by name (every applying setting, None where absent), the
+    problems, the keys that no declaration knows, as the nested mapping they came in, and the names of the settings
+    that were there, those with the value null among them."""
+
+    values: dict[str, Any]
+    problems: list[Problem]
+    unknown: dict[str, Any]
+    present: frozenset[str]
+
+
+@lru_cache
+def declared(declaration: type[Settings]) -> tuple[Setting, ...]:
+    """Return the settings of `declaration`, in the order in which they are written."""
+    hints = typing.get_type_hints(declaration)
+    return tuple(
+        _setting(field.name, hints[field.name], field.metadata["setting"])
+        for field in dataclasses.fields(declaration)
+        if "setting" in field.metadata
+    )
+
+
+def applying(declaration: type[Settings], task_type: str) -> Iterator[Setting]:
+    return (one for one in declared(declaration) if one.applies_to(task_type))
+
+
+def parse(declaration: type[Settings], task_type: str, given: Mapping[str, Any], *, creating: bool = True) -> Parsed:
+    """Read `given`, a section of a request's body. With `creating`, what is required must be there and what is
+    absent gets its default; without, only what is given is looked at."""
+    rest = _copy(given)
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    for one in applying(declaration, task_type):
+        present, raw = _take(rest, one.key)
+        if present:
+            seen.add(one.name)
+        if raw is None:
+            values[one.name] = one.default_for(task_type) if creating else None
+            if one.required and creating:
+                problems.append(Problem(one.key, _missing(declaration, one)))
+            continue
+        values[one.name], problem = _read(declaration.scope, one, raw)
+        if problem:
+            problems.append(Problem(one.key, problem))
+    if creating and not problems:
+        problems.extend(declaration.check(values, task_type))
+    return Parsed(values, problems, rest, frozenset(seen))
+
+
+def nested(declaration: type[Settings], values: Mapping[str, Any], task_type: str) -> dict[str, Any]:
+    """Return the settings that are shown, as JSON; secrets and absent values are left out."""
+    shown: dict[str, Any] = {}
+    for one in applying(declaration, task_type):
+        value = values.get(one.name)
+        if value is None or not one.returned:
+            continue
+        *parents, last = one.key.split(".")
+        target = shown
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = _shown(one, value)
+    return shown
+
+
+def build(declaration: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """Return the frozen settings; `values` by name, of which unknown names are dropped."""
+    names = {one.name for one in declared(declaration)}
+    return declaration(**{name: value for name, value in values.items() if name in names})
+
+
+def java_text(value: Any) -> str:
+    """Return `value` as Elasticsearch prints it in messages: `{a=1, b=x, c={d=e}}`, `[1, 2]`, `true`, `null`."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}={java_text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(java_text(item) for item in value) + "]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value)
+
+
+def host_of(url: str) -> str:
+    """Return `host:port` of an http or https URL, in lower case; the port is always there."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{(parts.hostname or '').lower()}:{port}"
+
+
+def _setting(name: str, hint: Any, declaration: Mapping[str, Any]) -> Setting:
+    facts = dict(declaration)
+    facts["key"] = facts["key"] or name
+    return Setting(name=name, kind=_kind(hint), **facts)
+
+
+def _kind(hint: Any) -> str:
+    arguments = [one for one in typing.get_args(hint) if one is not types.NoneType]
+    if isinstance(hint, types.UnionType):
+        return _kind(arguments[0])
+    origin = typing.get_origin(hint) or hint
+    kinds = {str: "str", int: "int", float: "float", bool: "bool", tuple: "list", list: "list"}
+    return kinds.get(origin, "map")
+
+
+def _copy(value: Any) -> Any:
+    return {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _take(given: dict[str, Any], key: str) -> tuple[bool, Any]:
+    """Remove `key` (dotted: from the nested object, which goes too when it is empty) and return its value."""
+    first, _, rest = key.partition(".")
+    if first not in given:
+        return False, None
+    if not rest:
+        return True, given.pop(first)
+    inner = given[first]
+    if inner is None:
+        del given[first]
+        return False, None
+    if not isinstance(inner, dict):
+        return False, None
+    found = _take(inner, rest)
+    if not inner:
+        del given[first]
+    return found
+
+
+def _shown(one: Setting, value: Any) -> Any:
+    if one.masked:
+        return dict.fromkeys(value, MASK)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _missing(declaration: type[Settings], one: Setting) -> str:
+    scope = "secret_settings" if one.secret else declaration.scope
+    return f"[{scope}] does not contain the required setting [{one.key}]"
+
+
+def _read(scope: str, one: Setting, raw: Any) -> tuple[Any, str]:
+    """Return the value and "", or None and what is wrong."""
+    shown = MASK if one.is_encrypted else java_text(raw)[:200]
+    value = _convert(one.kind, raw)
+    if value is None:
+        return None, (
+            f"field [{one.key}] is not of the expected type. "
+            f"The value [{shown}] cannot be converted to a [{one.java_name}]"
+        )
+    problem = _judge(scope, one, value, shown)
+    return (None, problem) if problem else (value, "")
+
+
+def _convert(kind: str, raw: Any) -> Any:
+    """Return `raw` as `kind`, None where it is another type. Whole floats and digit strings count as integers."""
+    if kind == "str":
+        return raw if isinstance(raw, str) else None
+    if kind == "bool":
+        return raw if isinstance(raw, bool) else None
+    if kind == "int":
+        return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
+    if kind == "float":
+        return float(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
+    if kind == "list":
+        return tuple(raw) if isinstance(raw, list) and all(isinstance(item, str) for item in raw) else None
+    return raw if isinstance(raw, dict) and all(isinstance(item, str) for item in raw.values()) else None
+
+
+def _judge(scope: str, one: Setting, value: Any, shown: str) -> str:
+    if isinstance(value, str):
+        return _judge_text(scope, one, value, shown)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _judge_number(scope, one, value, shown)
+    if isinstance(value, tuple) and not value:
+        return f"[{scope}] Invalid value empty list. [{one.key}] must be a non-empty list"
+    return ""
+
+
+def _judge_text(scope: str, one: Setting, value: str, shown: str) -> str:
+    if not value.strip():
+        return f"[{scope}] Invalid value empty string. [{one.key}] must be a non-empty string"
+    if one.allowed and value.lower() not in {name.lower() for name in one.allowed}:
+        allowed = ", ".join(sorted(one.allowed))
+        return f"[{scope}] Invalid value [{shown}] received. [{one.key}] must be one of [{allowed}]"
+    if one.url:
+        reason = _url_problem(value)
+        return f"[{scope}] Invalid url [{shown}] received for field [{one.key}]. Error: {reason}" if reason else ""
+    if one.secret and not (value.isascii() and value.isprintable()):
+        return f"[{scope}] Invalid value received. [{one.key}] must be printable ASCII without line ends"
+    return ""
+
+
+def _judge_number(scope: str, one: Setting, value: float, shown: str) -> str:
+    if one.minimum == 1 and value < 1:
+        return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be a positive integer"
+    if one.minimum is not None and value < one.minimum:
+        return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be greater than or equal to [{one.minimum:g}]"
+    maximum = _LARGEST_INTEGER if one.maximum is None else one.maximum
+    if value > maximum:
+        return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be less than or equal to [{maximum:g}]"
+    return ""
+
+
+def _url_problem(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        return f"unable to parse url [{value[:200]}]. Reason: {error}"
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        return f"unable to parse url [{value[:200]}]. Reason: expected http(s)://host[:port]/path"
+    if any(character.isspace() or not character.isprintable() for character in value):
+        return f"unable to parse url [{value[:200]}]. Reason: it contains white space or control characters"
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        return "unable to parse url. Reason: a user, a password or a fragment is not allowed in it"
+    return ""

@@ -1,0 +1,161 @@
+"""OpenAI, and any server that speaks its API where `url` says so.
+
+https://platform.openai.com/docs/api-reference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from endpoints.providers import _tokens
+from endpoints.providers._base import Binding, Embeddings
+from endpoints.providers._headers import header_problems
+from endpoints.providers._openai_compatible import OpenAICompatible
+from endpoints.providers._settings import Problem, Settings, host_of, rate_limit, setting
+from wire.errors import SettingsInvalid
+
+_CHAT_URL = "https://api.openai.com/v1/chat/completions"
+_EMBEDDINGS_URL = "https://api.openai.com/v1/embeddings"
+_URLS = {"completion": _CHAT_URL, "chat_completion": _CHAT_URL, "text_embedding": _EMBEDDINGS_URL}
+_OAUTH = ("client_id", "scopes", "token_url", "client_secret")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSettings(Settings):
+    api_key: str | None = setting(
+        "API Key",
+        "Key of the OpenAI account. Either this or the four settings of OAuth 2.0 are required.",
+        secret=True,
+    )
+    model_id: str = setting("Model ID", "Name of the model, as the provider calls it.", required=True)
+    url: str | None = setting("URL", "Full URL to use instead of OpenAI's, with its path.", url=True)
+    organization_id: str | None = setting(
+        "Organization ID",
+        "Organization that is charged, for accounts that belong to several.",
+        updatable=True,
+        listed_updatable=False,
+    )
+    dimensions: int | None = setting(
+        "Dimensions",
+        "Length of the vectors, for models that can make shorter ones.",
+        task_types=("text_embedding",),
+        minimum=1,
+    )
+    similarity: str | None = setting(
+        "Similarity",
+        "How the vectors are compared.",
+        task_types=("text_embedding",),
+        allowed=("cosine", "dot_product", "l2_norm"),
+        default="dot_product",
+        listed=False,
+    )
+    max_input_tokens: int | None = setting(
+        "Maximum Input Tokens",
+        "Longer texts are cut before they are embedded.",
+        updatable=True,
+        minimum=1,
+        listed=False,
+    )
+    client_id: str | None = setting("Client ID", "OAuth 2.0 client, for servers that take its tokens.", updatable=True)
+    client_secret: str | None = setting("Client Secret", "Secret of the OAuth 2.0 client.", secret=True)
+    scopes: tuple[str, ...] | None = setting("Scopes", "OAuth 2.0 scopes to ask for.", updatable=True)
+    token_url: str | None = setting("Token URL", "Where OAuth 2.0 tokens are fetched.", url=True, updatable=True)
+    requests_per_minute: int = rate_limit({"completion": 500, "chat_completion": 500, "text_embedding": 3000})
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
+        given = [name for name in _OAUTH if values.get(name) is not None]
+        if values.get("api_key") is not None and given:
+            text = "[service_settings] must have exactly one of [api_key] or [client_secret] field set"
+            yield Problem("api_key", f"{text}; OAuth2 fields given: [{', '.join(given)}]")
+        elif given and len(given) < len(_OAUTH):
+            missing = [name for name in _OAUTH if name not in given]
+            text = "[service_settings] all OpenAI OAuth2 fields must be provided together; missing: "
+            yield Problem(missing[0], f"{text}[{', '.join(missing)}]")
+        elif not given and values.get("api_key") is None:
+            yield Problem("api_key", "[secret_settings] does not contain the required setting [api_key]")
+
+    @classmethod
+    def destinations(cls, values: Mapping[str, Any], task_type: str) -> Mapping[str, str]:
+        host = host_of(values.get("url") or _URLS[task_type])
+        token_url = values.get("token_url")
+        hosts = {"api_key": host, "headers": host}
+        return {**hosts, "client_secret": host_of(token_url)} if token_url else hosts
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings(Settings):
+    scope = "task_settings"
+
+    user: str | None = setting(
+        "User", "Identifier of the end user, passed on to the provider.", updatable=True, listed=False
+    )
+    headers: Mapping[str, str] | None = setting(
+        "Custom Headers", "HTTP headers that are added to requests.", updatable=True, masked=True
+    )
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
+        yield from header_problems(cls.scope, "headers", values.get("headers"))
+
+
+class Provider(OpenAICompatible):
+    label = "OpenAI"
+    description = "OpenAI's models, and those of any server that speaks OpenAI's API."
+    task_types = ("text_embedding", "completion", "chat_completion")
+    streaming_task_types = ("completion", "chat_completion")
+    service_settings = ServiceSettings
+    task_settings = TaskSettings
+    completion_name = "OpenAI chat completions"
+    embeddings_name = "OpenAI embeddings"
+
+    def __init__(self, binding: Binding) -> None:
+        self._tokens = _tokens_of(binding)
+        super().__init__(binding)
+
+    @classmethod
+    def migrate(
+        cls, service_settings: dict[str, Any], task_settings: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The model once was a task setting, `model` or `model_id`."""
+        if "model_id" not in service_settings:
+            old = "model" if task_settings.get("model") is not None else "model_id"
+            if old in task_settings:
+                service_settings["model_id"] = task_settings.pop(old)
+        return service_settings, task_settings
+
+    def url(self) -> str:
+        return self.settings.url or _URLS[self.task_type]
+
+    def organization(self) -> str | None:
+        organization: str | None = self.settings.organization_id
+        return organization
+
+    def api_key(self) -> str | Callable[[], Awaitable[str]]:
+        return self.settings.api_key if self._tokens is None else self._tokens.get
+
+    def secrets(self) -> Sequence[str]:
+        token = None if self._tokens is None else self._tokens.current()
+        return tuple(filter(None, (self.settings.api_key, self.settings.client_secret, token)))
+
+    def on_authentication_failure(self, authorization: str) -> None:
+        if self._tokens is not None:
+            self._tokens.drop(authorization.removeprefix("Bearer "))
+
+    async def embed(self, texts: Sequence[str], input_type: str | None = None) -> Embeddings:
+        if input_type not in (None, "unspecified"):
+            text = f"Invalid input_type [{input_type}]. The input_type option is not supported by this service"
+            raise SettingsInvalid(text)
+        return await super().embed(texts)
+
+
+def _tokens_of(binding: Binding) -> _tokens.Tokens | None:
+    settings = binding.settings
+    if settings.client_secret is None:
+        return None
+    credentials = _tokens.ClientCredentials(
+        settings.token_url, settings.client_id, settings.client_secret, settings.scopes
+    )
+    return _tokens.shared(binding.http, credentials)

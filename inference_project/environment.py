@@ -1,0 +1,160 @@
+"""Every setting of the gateway, read from the environment in this one place; a wrong one stops the start by name."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+import sys
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from endpoints.providers._http import PrivateHosts
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+Network = IPv4Network | IPv6Network
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+class Environment(BaseSettings):
+    """The names are `GATEWAY_` and the field in capitals, unless a field gives its own."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_", env_ignore_empty=True, extra="ignore", arbitrary_types_allowed=True
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    workers: int = Field(1, ge=1, le=64)
+    data_dir: Path = BASE_DIR / "var"
+    database_url: SecretStr = Field(SecretStr(""), validation_alias="DATABASE_URL")
+    admin_password: SecretStr = SecretStr("")
+    openai_api_key: SecretStr = Field(SecretStr(""), validation_alias="OPENAI_API_KEY")
+
+    public_url: str = ""
+    allowed_hosts: Words = ()
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+    debug: bool = False
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    secret_key: SecretStr = SecretStr("")
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+
+    skip_validation: bool = False
+    stream_bom: bool = False
+    private_hosts: Annotated[PrivateHosts, NoDecode] = PrivateHosts.parse("")
+    ca_bundle: Path | None = None
+    max_body_bytes: int = Field(10 * 2**20, ge=1024, le=2**30)
+
+    connect_seconds: float = Field(5.0, gt=0, le=300)
+    idle_seconds: float = Field(60.0, gt=0, le=86_400)
+    total_seconds: float = Field(600.0, gt=0, le=86_400)
+    write_seconds: float = Field(30.0, gt=0, le=86_400)
+    drain_seconds: float = Field(30.0, ge=0, le=86_400)
+    max_stale_seconds: float = Field(30.0, gt=0, le=86_400)
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> tuple[str, ...]:
+        return _split(value)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> tuple[Network, ...]:
+        return tuple(ip_network(word) for word in _split(value))
+
+    @field_validator("secret_keys", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> tuple[SecretStr, ...]:
+        keys = _split(value)
+        for number, key in enumerate(keys, 1):
+            if not _is_fernet_key(key):
+                raise ValueError(f"key {number} is not 32 bytes in URL-safe base64")
+        return tuple(SecretStr(key) for key in keys)
+
+    @field_validator("private_hosts", mode="before")
+    @classmethod
+    def _private_hosts(cls, value: object) -> object:
+        return PrivateHosts.parse(value) if isinstance(value, str) else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/")):
+            raise ValueError("must be http(s)://host[:port] without a path")
+        return value.rstrip("/")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _secret_key(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and len(value.get_secret_value()) < 50:
+            raise ValueError("must have 50 characters or more")
+        return value
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _ca_bundle(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("is not a file")
+        return value
+
+
+def read() -> Environment:
+    """Return the environment, or leave with a message that names every wrong setting and none of their values."""
+    try:
+        return Environment()
+    except ValidationError as error:
+        problems = [f"  {_name(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_input=False)]
+        sys.exit("Wrong settings in the environment:\n" + "\n".join(problems))
+
+
+def names() -> dict[str, str]:
+    """Return the environment variable of each field."""
+    fields = Environment.model_fields
+    return {field: str(info.validation_alias or f"GATEWAY_{field.upper()}") for field, info in fields.items()}
+
+
+def kept_secret(path: Path, make: str) -> str:
+    """Return the generated secret in `path`; on the first start it is made, for the owner's eyes only.
+
+    `make` is `text` or `fernet`. Two processes that start at once end with the same secret.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode() if make == "fernet" else secrets.token_hex(32)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secret)
+        # A link appears whole or not at all, and never replaces what another process made first.
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path.read_text().strip()
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    field = str(location[0]) if location else ""
+    return names().get(field, field)
+
+
+def _split(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return tuple(value) if isinstance(value, (list, tuple)) else ()
+
+
+def _is_fernet_key(key: str) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(key)) == 32
+    except (ValueError, binascii.Error):
+        return False

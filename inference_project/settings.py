@@ -1,0 +1,145 @@
+"""Django's settings. Values that a deployment chooses come from `environment`, which names and checks them."""
+
+from __future__ import annotations
+
+import hmac
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+
+from inference_project import environment
+
+ENVIRONMENT = environment.read()
+BASE_DIR = environment.BASE_DIR
+DATA_DIR = ENVIRONMENT.data_dir.resolve()
+
+SECRET_KEY = ENVIRONMENT.secret_key.get_secret_value() or environment.kept_secret(DATA_DIR / "secret_key", "text")
+SECRET_KEYS: tuple[str, ...] = tuple(key.get_secret_value() for key in ENVIRONMENT.secret_keys) or (
+    environment.kept_secret(DATA_DIR / "encryption_key", "fernet"),
+)
+API_KEY_PEPPER = hmac.digest(SECRET_KEY.encode(), b"gateway api key", "sha256")
+
+DEBUG = ENVIRONMENT.debug
+PUBLIC_URL = ENVIRONMENT.public_url
+_HTTPS = PUBLIC_URL.startswith("https://")
+_PUBLIC_HOST = urlsplit(PUBLIC_URL).hostname
+ALLOWED_HOSTS = [
+    *ENVIRONMENT.allowed_hosts,
+    *([_PUBLIC_HOST] if _PUBLIC_HOST else []),
+    *([] if ENVIRONMENT.allowed_hosts or _PUBLIC_HOST else ["localhost", "127.0.0.1", "[::1]"]),
+]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "channels",
+    "access",
+    "endpoints",
+    "streaming",
+    "inference_project",
+]
+
+MIDDLEWARE = [
+    "wire.middleware.Elastic",
+    "wire.middleware.BrowserSecurity",
+    "wire.middleware.BrowserSession",
+    "wire.middleware.BrowserCommon",
+    "wire.middleware.BrowserCsrf",
+    "wire.middleware.BrowserAuthentication",
+    "wire.middleware.BrowserMessages",
+    "wire.middleware.BrowserFrames",
+]
+
+ROOT_URLCONF = "inference_project.urls"
+ASGI_APPLICATION = "inference_project.asgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+_SQLITE: dict[str, Any] = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": DATA_DIR / "gateway.sqlite3",
+    # Writers queue for 20 s instead of failing; readers never wait (measured: no failures with two processes).
+    "OPTIONS": {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-16000;"
+        "PRAGMA temp_store=MEMORY",
+    },
+}
+
+
+def _database(url: str) -> dict[str, Any]:
+    if not url:
+        return _SQLITE
+    config: dict[str, Any] = dict(dj_database_url.parse(url))
+    if config["ENGINE"].endswith("sqlite3"):
+        return {**_SQLITE, "NAME": config["NAME"]}
+    # Under ASGI each request may run in a thread of its own: kept connections would pile up, a pool bounds them.
+    pool = {"min_size": 1, "max_size": 10, "timeout": 5}
+    config["CONN_MAX_AGE"] = 0
+    config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": pool, "connect_timeout": 5}
+    return config
+
+
+DATABASES = {"default": _database(ENVIRONMENT.database_url.get_secret_value())}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "access.User"
+AUTHENTICATION_BACKENDS = ["access.backends.Backend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 6}}
+]
+REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_SSL_REDIRECT = _HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
+X_FRAME_OPTIONS = "DENY"
+LOGIN_URL = "admin:login"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(DATA_DIR / "static")
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+
+# The limit itself is enforced while the body is read; Django's own must not be lower.
+MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = ENVIRONMENT.max_body_bytes
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
+    "loggers": {
+        # At DEBUG these write whole requests, prompts and credentials among them.
+        name: {"level": "WARNING"}
+        for name in ("openai", "httpx2", "httpcore2", "aiohttp", "asyncio", "urllib3")
+    }
+    # Django logs each 4xx as a warning; the caller was told already.
+    | {"django.request": {"level": "ERROR"}},
+}

@@ -1,0 +1,142 @@
+"""What happens when an endpoint is asked, with and without a stream.
+
+The order of the checks decides which status a caller sees, and whether an error of a stream is JSON or an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from access.authentication import authenticate
+from access.privileges import Caller, require
+from endpoints import catalog
+from endpoints.lifecycle import not_found, parse_task_type
+from endpoints.providers._base import Provider, user_message
+from streaming import bodies, drain
+from streaming.bodies import InferenceRequest
+from streaming.relay import Relay
+from streaming.responses import EventStream, error_event
+from streaming.results import infer, single_input
+from wire import times
+from wire.errors import ApiError, MethodNotAllowed, StatusError
+from wire.requests import check, uri
+from wire.responses import error_response, json_response
+from wire.sse import Framing
+
+ACTION = "cluster:monitor/xpack/inference/post"
+_PARAMETERS = frozenset({"timeout"})
+_SERVED_STREAMS = ("completion",)
+_DEFAULT_SECONDS = {"completion": 120.0, "chat_completion": 120.0}
+_framing = Framing(bom=settings.ENVIRONMENT.stream_bom)
+
+
+async def stream(request: HttpRequest, inference_id: str, task_type: str | None = None) -> HttpResponseBase:
+    """`POST /_inference/[<task_type>/]<inference_id>/_stream`."""
+    try:
+        caller = await authenticate(request)
+        requested, timeout = _prepare(request, task_type)
+    except ApiError as error:
+        return error_response(request, error)
+    try:
+        provider, inference = await _resolve(request, caller, inference_id, requested)
+        _check_streams(provider, requested)
+        drain.check()
+        relay = _relay(provider, inference)
+    except ApiError as error:
+        return error_event(error, _framing)
+    return await _opened(relay, _seconds(timeout, provider))
+
+
+async def inference(request: HttpRequest, inference_id: str, task_type: str | None = None) -> HttpResponseBase:
+    """`POST /_inference/[<task_type>/]<inference_id>`."""
+    try:
+        caller = await authenticate(request)
+        requested, timeout = _prepare(request, task_type)
+        provider, asked = await _resolve(request, caller, inference_id, requested)
+        limit = _seconds(timeout, provider)
+        try:
+            async with asyncio.timeout(limit):
+                return json_response(request, await infer(provider, asked))
+        except TimeoutError:
+            raise StatusError(f"Request timed out after [{times.elastic(limit or 0)}]", status=408) from None
+    except ApiError as error:
+        return error_response(request, error)
+
+
+def _prepare(request: HttpRequest, task_type: str | None) -> tuple[str, str | None]:
+    """Check what can be checked before anyone's rights are; return the requested task type and `timeout`."""
+    if request.method != "POST":
+        raise MethodNotAllowed(uri(request), str(request.method), ["POST"])
+    requested = "any" if task_type is None else parse_task_type(task_type)
+    check(request, parameters=_PARAMETERS, body="required")
+    timeout = request.GET.get("timeout") if request.META.get("QUERY_STRING") else None
+    if timeout is not None:
+        times.seconds("timeout", timeout)
+    return requested, timeout
+
+
+async def _resolve(
+    request: HttpRequest, caller: Caller, inference_id: str, requested: str
+) -> tuple[Provider, InferenceRequest]:
+    """Return the provider to ask and what to ask it. Raise ApiError."""
+    require(caller, ACTION)
+    if requested != "any":
+        asked = bodies.parse(request.body, requested)
+    entry = await catalog.get(inference_id)
+    if entry is None or not caller.reaches(entry):
+        raise not_found(inference_id)
+    if requested == "any":
+        asked = bodies.parse(request.body, entry.task_type)
+    elif requested != entry.task_type:
+        raise StatusError(
+            f"Incompatible task_type, the requested type [{requested}] "
+            f"does not match the model type [{entry.task_type}]"
+        )
+    return entry.ready().with_task_settings(asked.task_settings), asked
+
+
+def _check_streams(provider: Provider, requested: str) -> None:
+    """Raise StatusError (405) where the service, or the endpoint's task type, cannot be streamed."""
+    if not provider.streaming_task_types:
+        raise StatusError(f"Streaming is not allowed for service [{provider.service()}].", status=405)
+    supported = [name for name in provider.streaming_task_types if name in _SERVED_STREAMS]
+    if provider.task_type not in supported:
+        raise StatusError(
+            f"Streaming is not allowed for service [{provider.service()}] and task [{requested}]. "
+            f"Supported tasks: [{','.join(supported)}]",
+            status=405,
+        )
+
+
+def _relay(provider: Provider, asked: InferenceRequest) -> Relay:
+    environment = settings.ENVIRONMENT
+    return Relay(
+        provider.stream(user_message(single_input(provider, asked))),
+        _framing,
+        total_seconds=environment.total_seconds,
+        write_seconds=environment.write_seconds,
+    )
+
+
+async def _opened(relay: Relay, timeout: float | None) -> HttpResponseBase:
+    """Return the stream once its first deltas are there; until then a failure has a status of its own."""
+    try:
+        await relay.open(timeout)
+    except ApiError as error:
+        await relay.aclose()
+        return error_event(error, _framing)
+    except BaseException:
+        # The caller left, or the process is going down.
+        await relay.aclose()
+        raise
+    return EventStream(relay)
+
+
+def _seconds(timeout: str | None, provider: Provider) -> float | None:
+    if timeout is not None:
+        return times.seconds("timeout", timeout)
+    return _DEFAULT_SECONDS.get(provider.task_type, 30.0)

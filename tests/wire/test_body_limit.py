@@ -1,0 +1,83 @@
+"""The bound on request bodies."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+
+from inference_project.asgi import application
+from wire.body_limit import BodyLimit
+
+LIMIT = 10
+
+
+class Reader:
+    """An application that reads a whole body and says how long it is; `answers_first` begins to answer before."""
+
+    def __init__(self, *, answers_first: bool = False) -> None:
+        self.answers_first = answers_first
+        self.seen = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.answers_first:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        more = True
+        while more:
+            message = await receive()
+            self.seen += len(message.get("body", b""))
+            more = message.get("more_body", False)
+        if not self.answers_first:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(self.seen).encode()})
+
+
+async def send(app: Any, *parts: bytes, length: bytes | None = None, path: str = "/") -> tuple[int, bytes]:
+    """Return status and body of the answer to a body that comes in `parts`."""
+    headers = [] if length is None else [(b"content-length", length)]
+    scope = {
+        "type": "http", "method": "PUT", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": headers, "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+    communicator = ApplicationCommunicator(app, scope)
+    for number, part in enumerate(parts, 1):
+        await communicator.send_input({"type": "http.request", "body": part, "more_body": number < len(parts)})
+    start = await communicator.receive_output()
+    body = await communicator.receive_output()
+    return start["status"], body["body"]
+
+
+async def test_a_body_within_the_limit_passes() -> None:
+    assert await send(BodyLimit(Reader(), LIMIT), b"x" * 4, b"x" * 6) == (200, b"10")
+
+
+@pytest.mark.parametrize("length", [b"11", b"9" * 18, b"9" * 10_000])
+async def test_a_longer_one_is_refused_by_what_it_says_of_itself(length: bytes) -> None:
+    reader = Reader()
+    status, body = await send(BodyLimit(reader, LIMIT), b"x", length=length)
+    assert status == 413
+    assert json.loads(body)["error"]["type"] == "content_too_long_exception"
+    assert reader.seen == 0
+
+
+async def test_a_longer_one_of_unknown_length_is_refused_while_it_comes() -> None:
+    status, body = await send(BodyLimit(Reader(), LIMIT), b"x" * 6, b"x" * 6, b"x" * 6)
+    assert status == 413
+    assert json.loads(body)["error"]["reason"].endswith("buffer limit [10]")
+
+
+async def test_nothing_is_answered_twice() -> None:
+    reader = Reader(answers_first=True)
+    communicator = ApplicationCommunicator(BodyLimit(reader, LIMIT), {"type": "http", "headers": []})
+    await communicator.send_input({"type": "http.request", "body": b"x" * 11, "more_body": False})
+    assert (await communicator.receive_output())["status"] == 200
+    assert await communicator.receive_nothing()
+    await communicator.wait()
+
+
+async def test_the_gateway_refuses_long_bodies_before_it_asks_who_calls() -> None:
+    status, body = await send(application, b"x", length=b"999999999", path="/_inference/completion/x")
+    assert status == 413
+    assert json.loads(body)["status"] == 413

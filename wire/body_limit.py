@@ -1,0 +1,67 @@
+"""A bound on request bodies, enforced while they arrive and before anything keeps them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wire import json
+from wire.elastic import error_body
+from wire.errors import TooLarge
+
+
+class _BodyTooLarge(Exception):
+    pass
+
+
+class BodyLimit:
+    """An ASGI application that refuses bodies of more than `limit` bytes with 413."""
+
+    def __init__(self, app: Any, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        # Longer than any number worth reading; int() would refuse thousands of digits by an error of its own.
+        if len(length) > 18 or (length.isdigit() and int(length) > self._limit):
+            await self._refuse(send)
+            return
+        await self._counted(scope, receive, send)
+
+    async def _counted(self, scope: Any, receive: Any, send: Any) -> None:
+        seen, started = 0, False
+
+        async def counting() -> Any:
+            nonlocal seen
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > self._limit:
+                    raise _BodyTooLarge
+            return message
+
+        async def noting(message: Any) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, counting, noting)
+        except _BodyTooLarge:
+            if not started:
+                await self._refuse(send)
+
+    async def _refuse(self, send: Any) -> None:
+        error = TooLarge(f"entity content is too long for the configured buffer limit [{self._limit}]")
+        body = json.encode(error_body(error))
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-elastic-product", b"Elasticsearch"),
+            (b"connection", b"close"),
+        ]
+        await send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

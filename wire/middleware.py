@@ -1,0 +1,113 @@
+"""Middleware of both doors: what Elasticsearch's clients expect, and Django's own stack for browser pages only.
+
+All of it is async-native. One synchronous middleware would put a thread hop on the path of every stream.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.module_loading import import_string
+
+from wire.errors import ApiError, BadRequest, TooLarge
+from wire.responses import error_response
+
+GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+BROWSER_PREFIX = "/admin"
+
+
+def is_browser(request: HttpRequest) -> bool:
+    """Whether `request` is for a page; everything else is the API, where no session and no cookie counts."""
+    path = request.path_info
+    return path.startswith(BROWSER_PREFIX) and path[len(BROWSER_PREFIX) :][:1] in ("", "/")
+
+
+class Elastic:
+    """Unpack compressed bodies, and send the headers that Elasticsearch sends with every answer of the API."""
+
+    sync_capable, async_capable = False, True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if is_browser(request):
+            return await self.get_response(request)
+        try:
+            unpack(request)
+        except ApiError as error:
+            response: HttpResponseBase = error_response(request, error)
+        else:
+            response = await self.get_response(request)
+        headers = response.headers
+        headers["X-Elastic-Product"] = "Elasticsearch"
+        opaque_id = request.META.get("HTTP_X_OPAQUE_ID")
+        if opaque_id and opaque_id.isascii() and opaque_id.isprintable():
+            headers["X-Opaque-Id"] = opaque_id
+        return response
+
+
+def unpack(request: HttpRequest) -> None:
+    """Replace a gzip body by what is in it, at most as large as a body may be. Raise BadRequest or TooLarge."""
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    if encoding in ("", "identity") or not request.body:
+        return
+    if encoding not in ("gzip", "x-gzip"):
+        raise BadRequest(f"Content-Encoding [{encoding[:40]}] is not supported, use [gzip] or none")
+    limit: int = settings.MAX_BODY_BYTES
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        # One byte more than allowed is enough to know that there is too much.
+        body = unpacker.decompress(request.body, limit + 1)
+    except zlib.error:
+        raise BadRequest("the body is not valid gzip, although Content-Encoding says so") from None
+    if len(body) > limit:
+        raise TooLarge(f"entity content is too long for the configured buffer limit [{limit}]")
+    if not unpacker.eof or unpacker.unused_data:
+        raise BadRequest("the body is not valid gzip: it is cut off, or something stands behind its end")
+    request._body = body
+    request.META["CONTENT_LENGTH"] = str(len(body))
+
+
+def for_browsers(dotted: str) -> type[Any]:
+    """Return the stock middleware at `dotted`, which lets requests of the API pass without a thread hop."""
+    base = import_string(dotted)
+
+    async def call(self: Any, request: HttpRequest) -> HttpResponseBase:
+        if not is_browser(request):
+            response: HttpResponseBase = await self.get_response(request)
+            return response
+        page: HttpResponseBase = await base.__acall__(self, request)
+        return page
+
+    def call_sync(self: Any, request: HttpRequest) -> Any:
+        if self.async_mode:
+            return self.__acall__(request)
+        return base.__call__(self, request) if is_browser(request) else self.get_response(request)
+
+    namespace: dict[str, Any] = {"__acall__": call, "__call__": call_sync}
+    if hasattr(base, "process_view"):
+
+        async def process_view(self: Any, request: HttpRequest, *arguments: Any) -> Any:
+            if not is_browser(request):
+                return None
+            return await sync_to_async(base.process_view)(self, request, *arguments)
+
+        namespace["process_view"] = process_view
+    return type(f"Browser{base.__name__}", (base,), namespace)
+
+
+BrowserSecurity = for_browsers("django.middleware.security.SecurityMiddleware")
+BrowserSession = for_browsers("django.contrib.sessions.middleware.SessionMiddleware")
+BrowserCommon = for_browsers("django.middleware.common.CommonMiddleware")
+BrowserCsrf = for_browsers("django.middleware.csrf.CsrfViewMiddleware")
+BrowserAuthentication = for_browsers("django.contrib.auth.middleware.AuthenticationMiddleware")
+BrowserMessages = for_browsers("django.contrib.messages.middleware.MessageMiddleware")
+BrowserFrames = for_browsers("django.middleware.clickjacking.XFrameOptionsMiddleware")
