@@ -72,7 +72,7 @@ def _assemble() -> Application:
         http = ServeStaticASGI(http, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)
     http = BodyLimit(http, settings.MAX_BODY_BYTES)
     if settings.TRUSTED_PROXIES:
-        http = ProxyHeadersMiddleware(http, [str(network) for network in settings.TRUSTED_PROXIES])  # type: ignore[arg-type, assignment]
+        http = ProxyHeadersMiddleware(http, [str(network) for network in settings.TRUSTED_PROXIES])
     router: Application = ProtocolTypeRouter({"http": http, "websocket": _websocket, "lifespan": _lifespan})
     return router
 

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBadRequest
 
 from streaming.responses import EventStream
 
@@ -23,8 +23,8 @@ class InferenceHandler(ASGIHandler):
         if body is None:
             return
         request, refusal = self.create_request(scope, BytesIO(body))
-        if request is None:
-            await self.send_response(refusal, send)
+        if request is None or refusal is not None:
+            await self.send_response(refusal or HttpResponseBadRequest(), send)
             return
         gone = asyncio.ensure_future(receive())
         work = asyncio.create_task(self._answer(request, send))

@@ -147,6 +147,15 @@ class Gateway:
         assert answer.status == 200, answer.body
         return inference_id
 
+    def memory(self) -> int:
+        """Return the resident memory of the process, in bytes."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def descriptors(self) -> int:
+        """Return how many files and sockets the process has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def read_log(self) -> str:
         return self._log.read_text()
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 from wire import json
 from wire.elastic import error_body
 from wire.errors import TooLarge
+
+
+# A client that is still sending often misses an answer that comes with a closed connection. So what it sends is
+# thrown away for a while; one that goes on for longer is cut off.
+_DISCARD_BYTES = 64 * 2**20
+_DISCARD_SECONDS = 5
 
 
 class _BodyTooLarge(Exception):
@@ -27,7 +35,7 @@ class BodyLimit:
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         # Longer than any number worth reading; int() would refuse thousands of digits by an error of its own.
         if len(length) > 18 or (length.isdigit() and int(length) > self._limit):
-            await self._refuse(send)
+            await self._refuse(receive, send)
             return
         await self._counted(scope, receive, send)
 
@@ -52,9 +60,12 @@ class BodyLimit:
             await self._app(scope, counting, noting)
         except _BodyTooLarge:
             if not started:
-                await self._refuse(send)
+                await self._refuse(receive, send)
 
-    async def _refuse(self, send: Any) -> None:
+    async def _refuse(self, receive: Any, send: Any) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                await _discard(receive)
         error = TooLarge(f"entity content is too long for the configured buffer limit [{self._limit}]")
         body = json.encode(error_body(error))
         headers = [
@@ -65,3 +76,12 @@ class BodyLimit:
         ]
         await send({"type": "http.response.start", "status": error.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+async def _discard(receive: Any) -> None:
+    left = _DISCARD_BYTES
+    while left > 0:
+        message = await receive()
+        if not message.get("more_body", False):
+            return
+        left -= len(message["body"])

@@ -65,10 +65,10 @@ class ApiView(APIView):
     def json(self, data: Any, status: int = 200) -> HttpResponse:
         return json_response(self.plain, data, status)
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         return HttpResponse(headers={"Allow": ", ".join(self.allowed_methods)})
 
-    def handle_exception(self, exc: Exception) -> HttpResponse:
+    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
         if isinstance(exc, ApiError):
             return error_response(self.plain, exc)
         if isinstance(exc, RequestDataTooBig):

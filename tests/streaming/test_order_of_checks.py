@@ -140,7 +140,7 @@ def test_the_requested_task_type_has_to_be_the_endpoints(gateway: Gateway) -> No
          "Validation Failed: 1: Field [top_n] cannot be specified for task type [completion];"
          "2: Field [input_type] cannot be specified for task type [completion];"),
         (b'{"input": "x", "input_type": "internal_search"}', "illegal_argument_exception", "Unrecognized input_type [internal_search]"),
-        (b'{"input": ["a", "b"]}', "status_exception", "Echo completion only accepts 1 input"),
+        (b'{"input": ["a", "b"]}', "status_exception", "Echo completions only accepts 1 input"),
         (b'{"input": "x", "task_settings": {"a": 1}}', "status_exception", "Configuration contains settings [{a=1}] unknown to the [echo] service"),
     ],
 )  # fmt: skip
