@@ -21,6 +21,16 @@ def middleware_is_async(app_configs: Sequence[Any] | None, **kwargs: Any) -> lis
     ]
 
 
+@register(Tags.security)
+def pages_are_protected(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What Django's own checks look for, under the names that the classes have here."""
+    return [
+        Error(f"wire.middleware.{name} is not in MIDDLEWARE", hint="The admin needs it.", id="gateway.E004")
+        for name in ("BrowserSecurity", "BrowserCsrf", "BrowserFrames")
+        if f"wire.middleware.{name}" not in settings.MIDDLEWARE
+    ]
+
+
 @register(Tags.compatibility)
 def streams_are_not_compressed(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     if not any("GZip" in dotted for dotted in settings.MIDDLEWARE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import itertools
 import json
@@ -91,7 +92,7 @@ class Gateway:
         self.printed = printed
         self.url = f"http://127.0.0.1:{port}"
         self.key = _found(r"API key: +(\S+)", printed)
-        self.password = _found(r"password (\S+)", printed)
+        self.password = _found(r"user admin, password (\S+)", printed)
         self.log = ""
 
     @classmethod
@@ -138,6 +139,11 @@ class Gateway:
             yield opened
         finally:
             opened.leave()
+
+    def login(self, username: str = "admin", password: str = "") -> dict[str, str]:
+        """Return the header of a user; without a password that of `admin`."""
+        credentials = f"{username}:{password or self.password}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"}
 
     def put(self, service: str, task_type: str = "completion", **service_settings: Any) -> str:
         """Create an endpoint and return its id."""

@@ -60,7 +60,10 @@ def test_the_inference_calls_make_ask_list_and_delete_an_endpoint(gateway: Gatew
 def test_an_unknown_endpoint_raises_the_clients_not_found(gateway: Gateway, package: str) -> None:
     with client(package, gateway) as elasticsearch, pytest.raises(import_module(package).NotFoundError) as caught:
         elasticsearch.perform_request(
-            "POST", "/_inference/completion/nope/_stream", headers={"Accept": "*/*"}, body={"input": "x"}
+            "POST",
+            "/_inference/completion/nope/_stream",
+            headers={"Content-Type": "application/json"},
+            body={"input": "x"},
         )
     assert json.loads(str(caught.value.body).partition("data: ")[2])["status"] == 404
 

@@ -43,7 +43,8 @@ def test_a_deleted_endpoint_is_gone_in_every_process(two_processes: Gateway) -> 
 
 
 def test_a_revoked_key_works_nowhere(two_processes: Gateway) -> None:
-    made = two_processes.call("POST", "/_security/api_key", {"name": "short-lived"}).json()
+    login = two_processes.login()
+    made = two_processes.call("POST", "/_security/api_key", {"name": "short-lived"}, login, key="").json()
     path = "/_inference/completion/echo-completion"
 
     def call() -> int:
@@ -57,7 +58,7 @@ def test_a_revoked_key_works_nowhere(two_processes: Gateway) -> None:
 def test_a_role_that_is_taken_takes_effect_on_keys_everywhere(two_processes: Gateway) -> None:
     user = {"password": "of-the-user", "roles": ["inference_user"]}
     two_processes.call("PUT", "/_security/user/reader", user)
-    basic = {"Authorization": "Basic cmVhZGVyOm9mLXRoZS11c2Vy"}
+    basic = two_processes.login("reader", "of-the-user")
     made = two_processes.call("POST", "/_security/api_key", {"name": "app"}, basic, key="").json()
 
     def call() -> int:

@@ -23,7 +23,7 @@ def test_the_readme_names_no_setting_that_does_not_exist(variable: str) -> None:
     assert variable in environment.names().values()
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake (\w+)", README))))
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:`|^)make (\w+)", README, re.MULTILINE))))
 def test_the_readme_names_make_targets_that_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 

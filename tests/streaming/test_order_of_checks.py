@@ -95,7 +95,7 @@ def test_a_missing_body_is_json(gateway: Gateway) -> None:
 def test_a_missing_privilege_is_an_event_and_comes_before_the_endpoint(gateway: Gateway) -> None:
     user = {"password": "secret-of-nobody", "roles": []}
     assert gateway.call("PUT", "/_security/user/nobody", user).status == 200
-    basic = {"Authorization": "Basic bm9ib2R5OnNlY3JldC1vZi1ub2JvZHk="}
+    basic = gateway.login("nobody", "secret-of-nobody")
     answer = gateway.call("POST", "/_inference/completion/nope/_stream", b"{", basic, key="")
     assert answer.status == 403
     assert one_error_event(answer)["error"]["reason"] == (
