@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from access.authentication import authenticate
@@ -38,6 +38,8 @@ async def stream(request: HttpRequest, inference_id: str, task_type: str | None 
     """`POST /_inference/[<task_type>/]<inference_id>/_stream`."""
     try:
         caller = await authenticate(request)
+        if request.method == "OPTIONS":
+            return HttpResponse(headers={"Allow": "POST"})
         requested, timeout = _prepare(request, task_type)
     except ApiError as error:
         return error_response(request, error)

@@ -50,6 +50,11 @@ def test_another_method_is_405_and_plain(gateway: Gateway, method: str) -> None:
         }
 
 
+def test_options_names_the_method(gateway: Gateway) -> None:
+    answer = gateway.call("OPTIONS", STREAM)
+    assert (answer.status, answer.headers["Allow"], answer.body) == (200, "POST", b"")
+
+
 @pytest.mark.parametrize(
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "application/yaml", "application/cbor", "application/smile"],
