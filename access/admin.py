@@ -156,9 +156,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Show the key, this once: in the answer itself, since a message would wait in a cookie or a session."""
         issued: keys.IssuedKey = request.issued_key  # type: ignore[attr-defined]
         context = {**self.admin_site.each_context(request), "title": "API key created", "opts": self.opts}
-        response = TemplateResponse(request, "access/api_key_created.html", {**context, "issued": issued})
-        response["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "access/api_key_created.html", {**context, "issued": issued})
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _is_staff(request)

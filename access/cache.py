@@ -18,7 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, TypeVar
 
 from django.conf import settings
-from django.db import close_old_connections, connection, transaction
+from django.db import DatabaseError, close_old_connections, connection, transaction
+
+from wire.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +34,14 @@ _database_threads = ThreadPoolExecutor(2, thread_name_prefix="cache")
 
 
 class _Version:
-    """The newest version that this process knows, and when it last looked."""
+    """The newest version that this process knows, and until when that is good enough (monotonic time).
+
+    Past that moment the database has not answered for too long, and nothing remembered may be used.
+    """
 
     def __init__(self) -> None:
         self.number = -1
-        self.checked = 0.0
+        self.fresh_until = 0.0
         self._lock = threading.Lock()
         self._poller: threading.Thread | None = None
 
@@ -44,11 +49,7 @@ class _Version:
         with self._lock:
             if number > self.number:
                 self.number = number
-            self.checked = time.monotonic()
-
-    def is_fresh(self) -> bool:
-        """Whether the database answered lately; otherwise nothing remembered may be used."""
-        return time.monotonic() - self.checked < settings.ENVIRONMENT.max_stale_seconds
+            self.fresh_until = time.monotonic() + settings.ENVIRONMENT.max_stale_seconds
 
     def watch(self) -> None:
         """Start looking at the row, once a second, for as long as the process lives."""
@@ -62,14 +63,13 @@ class _Version:
         while True:
             time.sleep(POLL_SECONDS)
             try:
+                close_old_connections()
                 self.accept(read_version())
                 failing = False
             except Exception as error:  # Whatever the database does, the poller must go on.
                 if not failing:
                     logger.error("The database does not answer the version poller: %s", type(error).__name__)
                 failing = True
-            finally:
-                close_old_connections()
 
 
 version = _Version()
@@ -78,7 +78,7 @@ version = _Version()
 def read_version() -> int:
     from access.models import ConfigVersion
 
-    return ConfigVersion.objects.values_list("number", flat=True).get(pk=1)
+    return ConfigVersion.objects.filter(pk=1).values_list("number", flat=True).first() or 0
 
 
 def changed() -> None:
@@ -87,7 +87,9 @@ def changed() -> None:
 
     from access.models import ConfigVersion
 
-    ConfigVersion.objects.filter(pk=1).update(number=F("number") + 1)
+    if not ConfigVersion.objects.filter(pk=1).update(number=F("number") + 1):
+        # A flush took the row, or fixtures are being loaded before it.
+        ConfigVersion.objects.create(pk=1, number=1)
     number = read_version()
     transaction.on_commit(lambda: version.accept(number))
 
@@ -104,7 +106,7 @@ class VersionedCache(Generic[_Value]):
     def peek(self, key: Hashable) -> _Value:
         """Return the value of `key`, MISSING where there is none that counts. Never waits."""
         entry = self._entries.get(key)
-        if entry is None or entry[0] != version.number or not version.is_fresh():
+        if entry is None or entry[0] != version.number or time.monotonic() >= version.fresh_until:
             return MISSING  # type: ignore[no-any-return]
         return entry[1]
 
@@ -147,9 +149,13 @@ class VersionedCache(Generic[_Value]):
             close_old_connections()
 
     def _read(self, key: Hashable, loader: Callable[[], _Value]) -> _Value:
-        # Version first: rows that change between the two reads are then marked with the older number.
-        number = read_version()
-        value = loader()
+        try:
+            # Version first: rows that change between the two reads are then marked with the older number.
+            number = read_version()
+            value = loader()
+        except DatabaseError as error:
+            logger.error("The database does not answer: %s", type(error).__name__)
+            raise DatabaseUnavailable from None
         version.accept(number)
         # Inside a transaction the rows may never come to be.
         if not connection.in_atomic_block:
@@ -170,4 +176,4 @@ def forget() -> None:
     for cache in _caches:
         cache.clear()
     version.number = -1
-    version.checked = 0.0
+    version.fresh_until = 0.0

@@ -58,12 +58,16 @@ KNOWN: Final = frozenset(
 
 
 def _contained(privilege: str) -> frozenset[str]:
-    """A privilege contains another when it grants every action that the other grants."""
+    """A privilege contains another when it stands behind it, as the stronger one, wherever the other stands."""
     if privilege == "all":
         return KNOWN
     granting = {name for names in ACTIONS.values() for name in names}
-    within = {other for other in granting if all(privilege in names for names in ACTIONS.values() if other in names)}
-    return frozenset(within | {privilege})
+    contained = {
+        other
+        for other in granting
+        if all(privilege in names[names.index(other) :] for names in ACTIONS.values() if other in names)
+    }
+    return frozenset(contained | {privilege})
 
 
 _CONTAINED: Final = {privilege: _contained(privilege) for privilege in KNOWN}

@@ -20,11 +20,9 @@ from access.models import ApiKey, User
 @receiver(post_delete, sender=Group)
 @receiver(post_save, sender=Permission)
 @receiver(post_delete, sender=Permission)
-def tell_all_processes(
-    sender: type[Any], update_fields: frozenset[str] | None = None, raw: bool = False, **kwargs: Any
-) -> None:
-    # A login to the admin changes nothing that anybody remembers; a fixture may come before the version row.
-    if update_fields != frozenset({"last_login"}) and not raw:
+def tell_all_processes(sender: type[Any], update_fields: frozenset[str] | None = None, **kwargs: Any) -> None:
+    # A login to the admin changes nothing that anybody remembers.
+    if update_fields != frozenset({"last_login"}):
         cache.changed()
 
 

@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from pytest_django import Settings
 
-from access import cache
+from access import cache, passwords
 from tests.gateway import Gateway
 
 
@@ -26,10 +26,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process(settings: Settings) -> None:
+def _fresh_process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test begins like a new process: nothing remembered, and passwords that are cheap to check."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # The thread would look into the database of a test that is over.
+    monkeypatch.setattr(cache.version, "watch", lambda: None)
     cache.forget()
+    passwords.forget()
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ class BodyLimit:
         with suppress(TimeoutError):
             async with asyncio.timeout(_DISCARD_SECONDS):
                 await _discard(receive)
-        error = TooLarge(f"entity content is too long for the configured buffer limit [{self._limit}]")
+        error = TooLarge(self._limit)
         body = json.encode(error_body(error))
         headers = [
             (b"content-type", b"application/json"),

@@ -13,6 +13,7 @@
     ├── Forbidden                     403 security_exception
     ├── NotFound                      404 resource_not_found_exception
     ├── TooLarge                      413 content_too_long_exception
+    ├── DatabaseUnavailable           503 status_exception
     ├── StatusError                   any status_exception
     │   └── ProviderError             what a provider answered, or that it did not
     └── PlainError                    405, 406, 400: a sentence instead of an object
@@ -134,6 +135,17 @@ class NotFound(ApiError):
 class TooLarge(ApiError):
     status = 413
     type = "content_too_long_exception"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"entity content is too long for the configured buffer limit [{limit}]")
+
+
+class DatabaseUnavailable(ApiError):
+    status = 503
+    type = "status_exception"
+
+    def __init__(self) -> None:
+        super().__init__("the database of the gateway is not available, try again", headers={"Retry-After": "1"})
 
 
 class StatusError(ApiError):

@@ -69,7 +69,7 @@ def unpack(request: HttpRequest) -> None:
     except zlib.error:
         raise BadRequest("the body is not valid gzip, although Content-Encoding says so") from None
     if len(body) > limit:
-        raise TooLarge(f"entity content is too long for the configured buffer limit [{limit}]")
+        raise TooLarge(limit)
     if not unpacker.eof or unpacker.unused_data:
         raise BadRequest("the body is not valid gzip: it is cut off, or something stands behind its end")
     request._body = body

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Set
 from typing import Literal
 
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest
 
 from wire.errors import BadRequest, BodyMissing
@@ -33,7 +34,10 @@ def check(request: HttpRequest, *, parameters: Set[str], body: BodyRule) -> None
         check_content_type(content_type)
     check_versions(headers.get("HTTP_ACCEPT", ""), content_type)
     if headers.get("QUERY_STRING"):
-        _check_parameters(request, parameters)
+        try:
+            _check_parameters(request, parameters)
+        except TooManyFieldsSent:
+            raise BadRequest(f"request [{request.path}] contains too many parameters") from None
     if body == "required" and not request.body:
         raise BodyMissing
     if body == "refused" and request.body:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 
 from wire import filter_path, json
@@ -40,8 +41,15 @@ def error_response(request: HttpRequest, error: ApiError) -> HttpResponse:
 
 
 def _content(request: HttpRequest, data: Any) -> bytes:
-    pretty = "pretty" in request.GET if request.META.get("QUERY_STRING") else False
-    return json.encode(data, pretty=pretty and request.GET["pretty"] != "false")
+    return json.encode(data, pretty=bool(request.META.get("QUERY_STRING")) and _is_pretty(request))
+
+
+def _is_pretty(request: HttpRequest) -> bool:
+    try:
+        return request.GET.get("pretty", "false") != "false"
+    except TooManyFieldsSent:
+        # The error that says so has to be written too.
+        return False
 
 
 def _content_type(request: HttpRequest) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from wire import json
-from wire.errors import ApiError, MethodNotAllowed, TooLarge
+from wire.errors import ApiError, DatabaseUnavailable, MethodNotAllowed, TooLarge
 from wire.requests import NO_PARAMETERS, BodyRule, check, uri
 from wire.responses import error_response, json_response
 
@@ -52,7 +53,9 @@ class ApiView(APIView):
 
     @property
     def allowed_methods(self) -> list[str]:
-        return [method.upper() for method in self.http_method_names if hasattr(self, method) and method != "options"]
+        """HEAD is GET without a body, and works where GET does."""
+        hidden = ("options", "head")
+        return [method.upper() for method in self.http_method_names if hasattr(self, method) and method not in hidden]
 
     @property
     def default_response_headers(self) -> dict[str, str]:
@@ -72,8 +75,8 @@ class ApiView(APIView):
         if isinstance(exc, ApiError):
             return error_response(self.plain, exc)
         if isinstance(exc, RequestDataTooBig):
-            return error_response(self.plain, TooLarge(str(exc)))
+            return error_response(self.plain, TooLarge(settings.MAX_BODY_BYTES))
         if isinstance(exc, DatabaseError):
             logger.error("The database did not answer a management request: %s", type(exc).__name__)
-            return error_response(self.plain, ApiError("the database is not available, try again", status=503))
+            return error_response(self.plain, DatabaseUnavailable())
         raise exc
