@@ -1,4 +1,4 @@
-"""The `headers` setting: HTTP headers of a user's own, sent with each request of an endpoint."""
+"""Settings that are sent as HTTP headers, above all `headers`: headers of a user's own for each request."""
 
 from __future__ import annotations
 
@@ -50,3 +50,9 @@ def header_problems(scope: str, key: str, headers: Mapping[str, str] | None) -> 
         elif not _VALUE.fullmatch(value):
             text = "must be printable ASCII without line ends"
             yield Problem(key, f"[{scope}] Invalid value received. The value of [{shown}] in [{key}] {text}")
+
+
+def value_problems(scope: str, key: str, value: str | None) -> Iterator[Problem]:
+    """Yield what is wrong with the setting `key`, whose value is sent as a header."""
+    if value is not None and not _VALUE.fullmatch(value):
+        yield Problem(key, f"[{scope}] Invalid value received. [{key}] must be printable ASCII without line ends")

@@ -147,7 +147,7 @@ class ChunkReader:
         message = self._failures.read_message(data)
         if name == b"error" or message.text:
             return self._failures.error_in_stream(message, status=self._error_status)
-        return self._failures.not_answered("the stream has an event that is not a chat completion chunk")
+        return self._failures.cut_off("an event is not a chat completion chunk")
 
 
 def read_completion(body: bytes, failures: Failures) -> Completion:

@@ -18,10 +18,11 @@ import openai
 
 from endpoints.providers._base import Batch, Binding, Chat, Completion, Embeddings, Message, Provider, Usage
 from endpoints.providers._failures import Failures, ProviderMessage
-from endpoints.providers._http import Answer, ConnectionFailed, invalid_host, without_query
+from endpoints.providers._http import Answer, ConnectionFailed
 from endpoints.providers._openai_chunks import ChunkReader, read_completion, read_embeddings, whole_as_chunk
 from endpoints.providers._retries import Retries
 from endpoints.providers._settings import host_of
+from endpoints.providers._transport import invalid_host, without_query
 from wire.errors import ProviderError, StatusError
 
 T = TypeVar("T")
@@ -53,7 +54,6 @@ class OpenAICompatible(Provider):
         self._client = _Client(
             api_key=self.api_key(),
             organization=self.organization() or "",
-            base_url=self._url,
             http_client=binding.http.client,
         )
 
@@ -238,13 +238,13 @@ class _Client(openai.AsyncOpenAI):
         *,
         api_key: str | Callable[[], Awaitable[str]],
         organization: str,
-        base_url: str,
         http_client: httpx2.AsyncClient,
     ) -> None:
         super().__init__(
             api_key=api_key,
             organization=organization,
-            base_url=base_url,
+            # Each request brings its whole URL.
+            base_url="https://gateway.invalid",
             http_client=http_client,
             max_retries=0,
             timeout=None,

@@ -11,7 +11,6 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -166,15 +165,19 @@ class Parsed:
     present: frozenset[str]
 
 
-@lru_cache
+_declared: dict[type[Settings], tuple[Setting, ...]] = {}
+
+
 def declared(declaration: type[Settings]) -> tuple[Setting, ...]:
     """Return the settings of `declaration`, in the order in which they are written."""
-    hints = typing.get_type_hints(declaration)
-    return tuple(
-        _setting(field.name, hints[field.name], field.metadata["setting"])
-        for field in dataclasses.fields(declaration)
-        if "setting" in field.metadata
-    )
+    if declaration not in _declared:
+        hints = typing.get_type_hints(declaration)
+        _declared[declaration] = tuple(
+            _setting(field.name, hints[field.name], field.metadata["setting"])
+            for field in dataclasses.fields(declaration)
+            if "setting" in field.metadata
+        )
+    return _declared[declaration]
 
 
 def applying(declaration: type[Settings], task_type: str) -> Iterator[Setting]:
@@ -195,22 +198,36 @@ def parse(declaration: type[Settings], task_type: str, given: Mapping[str, Any],
         if raw is None:
             values[one.name] = one.default_for(task_type) if creating else None
             if one.required and creating:
-                problems.append(Problem(one.key, _missing(declaration, one)))
+                problems.append(missing(declaration, one))
             continue
         values[one.name], problem = _read(declaration.scope, one, raw)
         if problem:
             problems.append(Problem(one.key, problem))
-    if creating and not problems:
-        problems.extend(declaration.check(values, task_type))
+    problems.extend(_parents_that_are_no_objects(declaration, task_type, rest))
+    if creating:
+        problems.extend(relations(declaration, values, task_type, problems))
     return Parsed(values, problems, rest, frozenset(seen))
 
 
-def nested(declaration: type[Settings], values: Mapping[str, Any], task_type: str) -> dict[str, Any]:
-    """Return the settings that are shown, as JSON; secrets and absent values are left out."""
+def relations(
+    declaration: type[Settings], values: Mapping[str, Any], task_type: str, known: Iterable[Problem]
+) -> list[Problem]:
+    """Return what is wrong between settings, but for those of which a problem is `known` already."""
+    wrong = {problem.field for problem in known}
+    return [problem for problem in declaration.check(values, task_type) if problem.field not in wrong]
+
+
+def nested(
+    declaration: type[Settings], values: Mapping[str, Any], task_type: str, *, hidden: bool = False
+) -> dict[str, Any]:
+    """Return the settings that are shown, as JSON; secrets and absent values are left out.
+
+    With `hidden`, those are there that answers leave out but that have to be stored.
+    """
     shown: dict[str, Any] = {}
     for one in applying(declaration, task_type):
         value = values.get(one.name)
-        if value is None or not one.returned:
+        if value is None or one.secret or not (one.returned or hidden):
             continue
         *parents, last = one.key.split(".")
         target = shown
@@ -273,7 +290,7 @@ def _take(given: dict[str, Any], key: str) -> tuple[bool, Any]:
     inner = given[first]
     if inner is None:
         del given[first]
-        return False, None
+        return True, None
     if not isinstance(inner, dict):
         return False, None
     found = _take(inner, rest)
@@ -282,15 +299,29 @@ def _take(given: dict[str, Any], key: str) -> tuple[bool, Any]:
     return found
 
 
+def _parents_that_are_no_objects(
+    declaration: type[Settings], task_type: str, rest: dict[str, Any]
+) -> Iterator[Problem]:
+    """Take what stands where the object around a nested setting should be out of `rest`."""
+    for one in applying(declaration, task_type):
+        parent = one.key.partition(".")[0]
+        if parent != one.key and parent in rest and not isinstance(rest[parent], dict):
+            yield Problem(one.key, _wrong_type(parent, java_text(rest.pop(parent))[:200], "Map"))
+
+
+def _wrong_type(key: str, shown: str, expected: str) -> str:
+    return f"field [{key}] is not of the expected type. The value [{shown}] cannot be converted to a [{expected}]"
+
+
 def _shown(one: Setting, value: Any) -> Any:
     if one.masked:
         return dict.fromkeys(value, MASK)
     return list(value) if isinstance(value, tuple) else value
 
 
-def _missing(declaration: type[Settings], one: Setting) -> str:
+def missing(declaration: type[Settings], one: Setting) -> Problem:
     scope = "secret_settings" if one.secret else declaration.scope
-    return f"[{scope}] does not contain the required setting [{one.key}]"
+    return Problem(one.key, f"[{scope}] does not contain the required setting [{one.key}]")
 
 
 def _read(scope: str, one: Setting, raw: Any) -> tuple[Any, str]:
@@ -298,16 +329,18 @@ def _read(scope: str, one: Setting, raw: Any) -> tuple[Any, str]:
     shown = MASK if one.is_encrypted else java_text(raw)[:200]
     value = _convert(one.kind, raw)
     if value is None:
-        return None, (
-            f"field [{one.key}] is not of the expected type. "
-            f"The value [{shown}] cannot be converted to a [{one.java_name}]"
-        )
+        return None, _wrong_type(one.key, shown, one.java_name)
     problem = _judge(scope, one, value, shown)
-    return (None, problem) if problem else (value, "")
+    return (None, problem) if problem else (_as_declared(one, value), "")
+
+
+def _as_declared(one: Setting, value: Any) -> Any:
+    """Return a value of which only some are allowed as the declaration spells it; requests may use any case."""
+    return next((name for name in one.allowed if name.lower() == value.lower()), value) if one.allowed else value
 
 
 def _convert(kind: str, raw: Any) -> Any:
-    """Return `raw` as `kind`, None where it is another type. Whole floats and digit strings count as integers."""
+    """Return `raw` as `kind`, None where it is another type."""
     if kind == "str":
         return raw if isinstance(raw, str) else None
     if kind == "bool":
@@ -315,10 +348,18 @@ def _convert(kind: str, raw: Any) -> Any:
     if kind == "int":
         return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
     if kind == "float":
-        return float(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
+        return _float(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
     if kind == "list":
         return tuple(raw) if isinstance(raw, list) and all(isinstance(item, str) for item in raw) else None
     return raw if isinstance(raw, dict) and all(isinstance(item, str) for item in raw.values()) else None
+
+
+def _float(raw: float) -> float | None:
+    try:
+        return float(raw)
+    except OverflowError:
+        # An integer of hundreds of digits.
+        return None
 
 
 def _judge(scope: str, one: Setting, value: Any, shown: str) -> str:
@@ -338,7 +379,9 @@ def _judge_text(scope: str, one: Setting, value: str, shown: str) -> str:
         allowed = ", ".join(sorted(one.allowed))
         return f"[{scope}] Invalid value [{shown}] received. [{one.key}] must be one of [{allowed}]"
     if one.url:
-        reason = _url_problem(value)
+        # What stands before an @ may be a password.
+        shown = MASK if "@" in value else shown
+        reason = _url_problem(value, shown)
         return f"[{scope}] Invalid url [{shown}] received for field [{one.key}]. Error: {reason}" if reason else ""
     if one.secret and not (value.isascii() and value.isprintable()):
         return f"[{scope}] Invalid value received. [{one.key}] must be printable ASCII without line ends"
@@ -349,23 +392,23 @@ def _judge_number(scope: str, one: Setting, value: float, shown: str) -> str:
     if one.minimum == 1 and value < 1:
         return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be a positive integer"
     if one.minimum is not None and value < one.minimum:
-        return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be greater than or equal to [{one.minimum:g}]"
+        return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be greater than or equal to [{one.minimum}]"
     maximum = _LARGEST_INTEGER if one.maximum is None else one.maximum
     if value > maximum:
-        return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be less than or equal to [{maximum:g}]"
+        return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be less than or equal to [{maximum}]"
     return ""
 
 
-def _url_problem(value: str) -> str:
+def _url_problem(value: str, shown: str) -> str:
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError as error:
-        return f"unable to parse url [{value[:200]}]. Reason: {error}"
+        return f"unable to parse url [{shown}]. Reason: {error}"
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        return f"unable to parse url [{value[:200]}]. Reason: expected http(s)://host[:port]/path"
+        return f"unable to parse url [{shown}]. Reason: expected http(s)://host[:port]/path"
     if any(character.isspace() or not character.isprintable() for character in value):
-        return f"unable to parse url [{value[:200]}]. Reason: it contains white space or control characters"
+        return f"unable to parse url [{shown}]. Reason: it contains white space or control characters"
     if parts.username is not None or parts.password is not None or parts.fragment:
-        return "unable to parse url. Reason: a user, a password or a fragment is not allowed in it"
+        return f"unable to parse url [{shown}]. Reason: a user, a password or a fragment is not allowed in it"
     return ""

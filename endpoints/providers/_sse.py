@@ -35,7 +35,7 @@ class EventSplitter:
 
     def feed(self, read: bytes) -> list[Event]:
         """Return the events that `read` completes. Raise EventTooLarge."""
-        if self._after_carriage_return or b"\r" in read:
+        if b"\r" in read or self._after_carriage_return:
             read = self._with_line_feeds(read)
         events: list[Event] = []
         if not self._between_events:
@@ -45,11 +45,13 @@ class EventSplitter:
                 return events
             self._take_lines(read[:end], events)
             read = read[end:]
-        end = read.rfind(b"\n\n") + 2
-        if end >= 2:
-            self._take_events(read[:end], events)
-            read = read[end:]
-        if read:
+        if read.endswith(b"\n\n"):
+            self._take_events(read, events)
+        elif read:
+            end = read.rfind(b"\n\n") + 2
+            if end >= 2:
+                self._take_events(read[:end], events)
+                read = read[end:]
             self._take_lines(read, events)
         return events
 

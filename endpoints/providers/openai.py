@@ -11,7 +11,7 @@ from typing import Any
 
 from endpoints.providers import _tokens
 from endpoints.providers._base import Binding, Embeddings
-from endpoints.providers._headers import header_problems
+from endpoints.providers._headers import header_problems, value_problems
 from endpoints.providers._openai_compatible import OpenAICompatible
 from endpoints.providers._settings import Problem, Settings, host_of, rate_limit, setting
 from wire.errors import SettingsInvalid
@@ -66,6 +66,7 @@ class ServiceSettings(Settings):
 
     @classmethod
     def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
+        yield from value_problems(cls.scope, "organization_id", values.get("organization_id"))
         given = [name for name in _OAUTH if values.get(name) is not None]
         if values.get("api_key") is not None and given:
             text = "[service_settings] must have exactly one of [api_key] or [client_secret] field set"
