@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
 from access.cache import MISSING, VersionedCache
+from endpoints import configuration
+from endpoints.configuration import Configuration
 from endpoints.encryption import SecretUnreadable, decrypt
 from endpoints.models import Endpoint
-from endpoints.providers import load
+from endpoints.providers import names
 from endpoints.providers._base import Binding, Provider
 from endpoints.providers._http import HttpClient
-from endpoints.providers._settings import build, parse
+from endpoints.providers._settings import build
 from wire.errors import StatusError
 
 
@@ -32,11 +33,12 @@ class Entry:
     service: str
     provider: Provider | None
     fault: str = ""
+    fault_status: int = 400
 
     def ready(self) -> Provider:
         """Return the provider. Raise StatusError where the endpoint cannot be used as it is stored."""
         if self.provider is None:
-            raise StatusError(self.fault, status=500 if "secret" in self.fault else 400)
+            raise StatusError(self.fault, status=self.fault_status)
         return self.provider
 
 
@@ -71,6 +73,7 @@ def new_http_client() -> HttpClient:
         connect_seconds=environment.connect_seconds,
         idle_seconds=environment.idle_seconds,
         ca_bundle=str(environment.ca_bundle) if environment.ca_bundle else None,
+        service_urls=environment.service_urls,
     )
 
 
@@ -81,47 +84,47 @@ async def close() -> None:
         await client.aclose()
 
 
-def bind(endpoint: Endpoint, secrets: Mapping[str, Any], http: HttpClient) -> Provider:
-    """Return the provider of `endpoint` with `secrets`, which are decrypted values by their names."""
-    provider = load(endpoint.service)
-    task_type = endpoint.task_type
-    service = parse(provider.service_settings, task_type, endpoint.service_settings).values
-    task = parse(provider.task_settings, task_type, endpoint.task_settings).values
+def bind(inference_id: str, chosen: Configuration, http: HttpClient) -> Provider:
+    """Return the provider of an endpoint; `chosen` has its secrets."""
+    provider = chosen.provider
     binding = Binding(
-        inference_id=endpoint.inference_id,
-        task_type=task_type,
-        settings=build(provider.service_settings, service | secrets),
-        task_settings=build(provider.task_settings, task | secrets),
+        inference_id=inference_id,
+        task_type=chosen.task_type,
+        settings=build(provider.service_settings, chosen.service_values),
+        task_settings=build(provider.task_settings, chosen.task_values),
         http=http,
     )
     return provider(binding)
 
 
-def decrypted(endpoint: Endpoint) -> dict[str, Any]:
-    """Return the secrets of `endpoint` by name. Raise SecretUnreadable."""
-    hosts = destinations(endpoint)
-    return {
-        secret.name: decrypt(secret.ciphertext, endpoint=endpoint.id, name=secret.name, host=hosts.get(secret.name, ""))
-        for secret in endpoint.secrets.all()
-    }
+def opened(endpoint: Endpoint) -> tuple[Configuration, dict[str, str]]:
+    """Return the configuration of `endpoint` with its secrets, and of each that cannot be read why.
 
-
-def destinations(endpoint: Endpoint) -> dict[str, str]:
-    """Return, for each secret of the endpoint's service, the host and port that it would be sent to."""
-    provider = load(endpoint.service)
-    values = parse(provider.service_settings, endpoint.task_type, endpoint.service_settings).values
-    return dict(provider.service_settings.destinations(values, endpoint.task_type))
+    Raise KeyError where there is no such service.
+    """
+    masked = configuration.stored(endpoint)
+    hosts = masked.destinations()
+    ciphertexts = dict(endpoint.secrets.values_list("name", "ciphertext"))
+    secrets: dict[str, Any] = {}
+    unreadable = {name: f"the secret [{name}] is missing" for name in masked.secrets() if name not in ciphertexts}
+    for name, ciphertext in ciphertexts.items():
+        try:
+            secrets[name] = decrypt(ciphertext, endpoint=endpoint.id, name=name, host=hosts.get(name, ""))
+        except SecretUnreadable as error:
+            unreadable[name] = str(error)
+    return configuration.stored(endpoint, secrets), unreadable
 
 
 def _load(inference_id: str, http: HttpClient) -> Entry | None:
-    endpoint = Endpoint.objects.filter(inference_id=inference_id).first()
+    endpoint = Endpoint.objects.named(inference_id)
     if endpoint is None:
         return None
-    provider, fault = None, ""
-    try:
-        provider = bind(endpoint, decrypted(endpoint), http)
-    except KeyError:
-        fault = f"Unknown service [{endpoint.service}] for model [{inference_id}]"
-    except SecretUnreadable as error:
-        fault = f"Inference endpoint [{inference_id}] cannot be used: {error}. Update it with its secret settings."
-    return Entry(inference_id, endpoint.task_type, endpoint.service, provider, fault)
+    task_type, service = endpoint.task_type, endpoint.service
+    if service not in names():
+        return Entry(inference_id, task_type, service, None, f"Unknown service [{service}] for model [{inference_id}]")
+    chosen, unreadable = opened(endpoint)
+    problems = list(unreadable.values()) or [problem.text for problem in chosen.problems()]
+    if problems:
+        fault = f"Inference endpoint [{inference_id}] cannot be used as it is stored, update it: {'; '.join(problems)}"
+        return Entry(inference_id, task_type, service, None, fault, 500)
+    return Entry(inference_id, task_type, service, bind(inference_id, chosen, http))

@@ -7,6 +7,7 @@ import binascii
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from endpoints.providers import _service_urls
 from endpoints.providers._http import PrivateHosts
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -49,6 +51,7 @@ class Environment(BaseSettings):
     skip_validation: bool = False
     stream_bom: bool = False
     private_hosts: Annotated[PrivateHosts, NoDecode] = PrivateHosts.parse("")
+    service_urls: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
     ca_bundle: Path | None = None
     max_body_bytes: int = Field(10 * 2**20, ge=1024, le=2**30)
 
@@ -82,6 +85,11 @@ class Environment(BaseSettings):
     @classmethod
     def _private_hosts(cls, value: object) -> object:
         return PrivateHosts.parse(value) if isinstance(value, str) else value
+
+    @field_validator("service_urls", mode="before")
+    @classmethod
+    def _service_urls(cls, value: object) -> object:
+        return _service_urls.parse(value) if isinstance(value, str) else value
 
     @field_validator("public_url")
     @classmethod

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from endpoints.providers._base import Provider, user_message
+from endpoints.providers._base import Provider, Ranked, user_message
 from streaming.bodies import InferenceRequest
 from wire.errors import StatusError
 
-_EMBEDDING_KEYS = {"float": "text_embedding", "byte": "text_embedding_bytes", "bit": "text_embedding_bits"}
+_SUFFIXES = {"float": "", "byte": "_bytes", "bit": "_bits"}
 
 
 async def infer(provider: Provider, request: InferenceRequest) -> dict[str, Any]:
     """Ask the provider and return the body of the answer. Raise ApiError."""
-    if provider.task_type == "completion":
-        return await _completion(provider, request)
-    if provider.task_type == "text_embedding":
-        return await _text_embedding(provider, request)
-    raise StatusError(
-        f"Inference entity [{provider.inference_id}] does not support task type [{provider.task_type}] "
-        "for inference, the task type must be one of [completion, text_embedding]."
-    )
+    ask = _ASK.get(provider.task_type)
+    if ask is None:
+        offered = ", ".join(name for name in provider.task_types if name in _ASK)
+        raise StatusError(
+            f"Inference entity [{provider.inference_id}] does not support task type [{provider.task_type}] "
+            f"for inference, the task type must be one of [{offered}]."
+        )
+    return await ask(provider, request)
 
 
 def single_input(provider: Provider, request: InferenceRequest) -> str:
@@ -36,5 +37,33 @@ async def _completion(provider: Provider, request: InferenceRequest) -> dict[str
 
 
 async def _text_embedding(provider: Provider, request: InferenceRequest) -> dict[str, Any]:
+    return await _vectors(provider, request, "text_embedding")
+
+
+async def _embedding(provider: Provider, request: InferenceRequest) -> dict[str, Any]:
+    return await _vectors(provider, request, "embeddings")
+
+
+async def _vectors(provider: Provider, request: InferenceRequest, key: str) -> dict[str, Any]:
     embeddings = await provider.embed(request.input, request.input_type)
-    return {_EMBEDDING_KEYS[embeddings.kind]: [{"embedding": vector} for vector in embeddings.vectors]}
+    return {key + _SUFFIXES[embeddings.kind]: [{"embedding": vector} for vector in embeddings.vectors]}
+
+
+async def _rerank(provider: Provider, request: InferenceRequest) -> dict[str, Any]:
+    ranked = await provider.rerank(
+        request.query or "", request.input, top_n=request.top_n, return_documents=request.return_documents
+    )
+    return {"rerank": [_ranked(one) for one in ranked]}
+
+
+def _ranked(one: Ranked) -> dict[str, Any]:
+    shown: dict[str, Any] = {"index": one.index, "relevance_score": one.relevance_score}
+    return shown if one.text is None else shown | {"text": one.text}
+
+
+_ASK: dict[str, Callable[[Provider, InferenceRequest], Awaitable[dict[str, Any]]]] = {
+    "completion": _completion,
+    "text_embedding": _text_embedding,
+    "embedding": _embedding,
+    "rerank": _rerank,
+}

@@ -16,6 +16,7 @@ from access.privileges import Caller, require
 from endpoints import catalog
 from endpoints.lifecycle import not_found, parse_task_type
 from endpoints.providers._base import Provider, user_message
+from endpoints.providers._retries import deadline
 from streaming import bodies, drain
 from streaming.bodies import InferenceRequest
 from streaming.relay import Relay
@@ -60,6 +61,7 @@ async def inference(request: HttpRequest, inference_id: str, task_type: str | No
         requested, timeout = _prepare(request, task_type)
         provider, asked = await _resolve(request, caller, inference_id, requested)
         limit = _seconds(timeout, provider)
+        _set_deadline(limit)
         try:
             async with asyncio.timeout(limit):
                 return json_response(request, await infer(provider, asked))
@@ -94,11 +96,24 @@ async def _resolve(
     if requested == "any":
         asked = bodies.parse(request.body, entry.task_type)
     elif requested != entry.task_type:
-        raise StatusError(
-            f"Incompatible task_type, the requested type [{requested}] "
-            f"does not match the model type [{entry.task_type}]"
-        )
+        raise _incompatible(inference_id, requested, entry.task_type)
     return entry.ready().with_task_settings(asked.task_settings), asked
+
+
+def _incompatible(inference_id: str, requested: str, task_type: str) -> StatusError:
+    """Return the error for an endpoint of another task type; some task types have words of their own."""
+    if requested == "rerank":
+        return StatusError(
+            f"Incompatible task_type for rerank API, the inference endpoint [{inference_id}] "
+            f"has task type [{task_type}], expected [rerank]"
+        )
+    if requested == "embedding":
+        return StatusError(
+            f"Incompatible task_type for embedding API, the requested type [{task_type}] must be one of [embedding]"
+        )
+    return StatusError(
+        f"Incompatible task_type, the requested type [{requested}] does not match the model type [{task_type}]"
+    )
 
 
 def _check_streams(provider: Provider, requested: str) -> None:
@@ -126,6 +141,7 @@ def _relay(provider: Provider, asked: InferenceRequest) -> Relay:
 
 async def _opened(relay: Relay, timeout: float | None) -> HttpResponseBase:
     """Return the stream once its first deltas are there; until then a failure has a status of its own."""
+    _set_deadline(timeout)
     try:
         await relay.open(timeout)
     except ApiError as error:
@@ -136,6 +152,11 @@ async def _opened(relay: Relay, timeout: float | None) -> HttpResponseBase:
         await relay.aclose()
         raise
     return EventStream(relay)
+
+
+def _set_deadline(seconds: float | None) -> None:
+    """Tell the provider until when another attempt makes sense."""
+    deadline.set(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
 
 def _seconds(timeout: str | None, provider: Provider) -> float | None:

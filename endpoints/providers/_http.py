@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 import aiohttp
 import httpx2
@@ -30,13 +30,16 @@ __all__ = ["Answer", "ConnectionFailed", "HttpClient", "PrivateHosts", "check_ur
 MAX_ANSWER_BYTES = 50 * 2**20
 # After the last event, the end of the body usually is in the next packet; with it the connection can be used again.
 LAST_BYTE_SECONDS = 0.1
+# The event loop alone would not keep them.
+_finishing_tasks: set[asyncio.Task[None]] = set()
 
 
 class HttpClient:
     """One for each process and event loop; close it with `aclose`.
 
     `idle_seconds` is the longest silence inside a body, counted from its first byte. `ca_bundle` is a file of
-    certificates that are trusted besides those of the system. `resolver` is for tests.
+    certificates that are trusted besides those of the system. `service_urls` are addresses that stand for the public
+    ones of services, by the names that `GATEWAY_SERVICE_URLS` has for them. `resolver` is for tests.
     """
 
     def __init__(
@@ -46,9 +49,11 @@ class HttpClient:
         idle_seconds: float = 60.0,
         ca_bundle: str | None = None,
         *,
+        service_urls: Mapping[str, str] | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._idle_seconds = idle_seconds
+        self.service_urls: Mapping[str, str] = service_urls or {}
         self.client = httpx2.AsyncClient(
             transport=Transport(private_hosts, connect_seconds, tls_context(ca_bundle), resolver),
             headers={"Accept-Encoding": "identity", "User-Agent": "inference-gateway"},
@@ -76,6 +81,7 @@ class Answer:
         self._idle_seconds = idle_seconds
         self._longest_silence = FIRST_BYTE_SECONDS
         self._decoded: AsyncIterator[bytes] | None = None
+        self._finishing = False
         if response.headers.get("content-encoding", "identity") != "identity":
             self._decoded = response.aiter_bytes()
 
@@ -106,16 +112,32 @@ class Answer:
                 raise ConnectionFailed(f"the answer is larger than [{MAX_ANSWER_BYTES // 2**20}] MiB")
         return bytes(body)
 
-    async def finish(self) -> None:
-        """Read the rest of a body that has said all, if it comes at once, so that its connection is kept."""
-        if self._raw.content.at_eof():
-            return
-        with contextlib.suppress(TimeoutError, ConnectionFailed):
-            async with asyncio.timeout(LAST_BYTE_SECONDS):
-                while await self.read():
-                    pass
+    def finish(self) -> None:
+        """Close a body that has said all, once its last bytes are here, if they come soon: so the connection is kept.
+
+        Nobody has to wait for that; `aclose` does nothing any more.
+        """
+        if not self._raw.content.at_eof() and not self._finishing:
+            self._finishing = True
+            task = asyncio.create_task(self._finish())
+            _finishing_tasks.add(task)
+            task.add_done_callback(_finishing_tasks.discard)
 
     async def aclose(self) -> None:
+        if not self._finishing:
+            await self._close()
+
+    async def _finish(self) -> None:
+        try:
+            # Whatever happens to a body that has said all, nobody waits for it.
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(LAST_BYTE_SECONDS):
+                    while await self.read():
+                        pass
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         if isinstance(self._decoded, AsyncGenerator):
             await self._decoded.aclose()
         await self._response.aclose()

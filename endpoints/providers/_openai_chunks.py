@@ -6,15 +6,13 @@ it is read. Keys that are not declared here are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from endpoints.providers._base import Batch, Choice, Chunk, Completion, Delta, Embeddings, ToolCall, Usage, content_text
+from endpoints.providers._base import Choice, Chunk, Completion, Delta, Embeddings, ToolCall, Usage, content_text
+from endpoints.providers._events import EventReader
 from endpoints.providers._failures import Failures
-from endpoints.providers._sse import MAX_EVENT_BYTES, Event, EventSplitter, EventTooLarge
-from wire.errors import ProviderError
 
 
 class _CachedTokens(msgspec.Struct, gc=False):
@@ -78,76 +76,40 @@ _decode_vectors = msgspec.json.Decoder(_Vectors).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class ChunkReader:
-    """Reads one stream. When `error` is set or `done` is true, nothing more is read.
-
-    An error is kept, not raised, so that what came before it in the same read can be passed on first.
-    `error_status` is the status of an error that stands inside the stream.
-    """
-
-    def __init__(self, failures: Failures, *, error_status: int) -> None:
-        self.done = False
-        self.error: ProviderError | None = None
-        self._failures = failures
-        self._error_status = error_status
-        self._events = EventSplitter()
-        self._finish_reason = ""
-
-    def feed(self, read: bytes) -> Batch:
-        """Return the chunks that `read` completes."""
+class ChunkReader(EventReader):
+    def take(self, name: bytes, data: bytes) -> Chunk | None:
+        if data[:1] == b"[" and data.strip().upper() == b"[DONE]":
+            self.done = True
+            return None
         try:
-            events = self._events.feed(read)
-        except EventTooLarge:
-            self.error = self._failures.cut_off(f"an event is larger than [{MAX_EVENT_BYTES // 2**20}] MiB")
-            return []
-        return self._chunks(events)
-
-    def end(self) -> Batch:
-        """Return the chunks of what the end of the body left unfinished; the answer is complete now, or cut off."""
-        batch = self._chunks(self._events.end())
-        if self.error is None and not self.done:
-            self.done = bool(self._finish_reason)
-            if not self.done:
-                self.error = self._failures.cut_off("the stream ended before the answer did")
-        return batch
-
-    def _chunks(self, events: Sequence[Event]) -> Batch:
-        batch: Batch = []
-        for name, data in events:
-            if data[:1] == b"[" and data.strip().upper() == b"[DONE]":
-                self.done = True
-                break
-            try:
-                answer = _decode(data)
-            except _UNREADABLE:
-                # Ollama sends an event without data where it should have sent an error; then the stream ends.
-                if not data.strip():
-                    continue
-                self.error = self._error_event(name, data)
-                break
-            if answer.error or name == b"error" or (answer.choices is None and answer.usage is None):
-                self.error = self._error_event(name, data)
-                break
-            batch.append(self._chunk(answer))
-            if self._finish_reason == "error":
-                self.error = self._error_event(b"error", data)
-                break
-        return batch
+            answer = _decode(data)
+        except _UNREADABLE:
+            # Ollama sends an event without data where it should have sent an error; then the stream ends.
+            if data.strip():
+                self._fail(name, data)
+            return None
+        if answer.error or name == b"error" or (answer.choices is None and answer.usage is None):
+            self._fail(name, data)
+            return None
+        chunk = self._chunk(answer)
+        if self.finish_reason == "error":
+            self.fail(data)
+        return chunk
 
     def _chunk(self, answer: _Answer) -> Chunk:
         choices = []
         for choice in answer.choices or ():
             choices.append(Choice(_delta(choice.delta), choice.finish_reason, choice.index or 0))
             if choice.finish_reason:
-                self._finish_reason = choice.finish_reason
+                self.finish_reason = choice.finish_reason
         usage = answer.usage
         return Chunk(answer.id or "", choices, answer.model or "", None if usage is None else _usage(usage))
 
-    def _error_event(self, name: bytes, data: bytes) -> ProviderError:
-        message = self._failures.read_message(data)
-        if name == b"error" or message.text:
-            return self._failures.error_in_stream(message, status=self._error_status)
-        return self._failures.cut_off("an event is not a chat completion chunk")
+    def _fail(self, name: bytes, data: bytes) -> None:
+        if name == b"error" or self.failures.read_message(data).text:
+            self.fail(data)
+        else:
+            self.fail_unreadable("a chat completion chunk")
 
 
 def read_completion(body: bytes, failures: Failures) -> Completion:
@@ -187,16 +149,6 @@ def read_embeddings(body: bytes, count: int, failures: Failures) -> Embeddings:
         raise failures.not_answered(f"[{count}] inputs were sent, [{len(answer.data)}] embeddings came back")
     usage = None if answer.usage is None else _usage(answer.usage)
     return Embeddings([vectors[place] for place in range(count)], usage=usage)
-
-
-def whole_as_chunk(completion: Completion) -> Chunk:
-    """Return the one chunk that says all, for servers that do not stream although they were asked to."""
-    choices = [
-        Choice(Delta(content=text, role="assistant"), completion.finish_reason, index)
-        for index, text in enumerate(completion.texts)
-    ]
-    choices[0].delta.tool_calls = list(completion.tool_calls) or None
-    return Chunk(completion.id, choices, completion.model, completion.usage)
 
 
 def _delta(delta: _Message | None) -> Delta:

@@ -5,16 +5,21 @@ Never once a part of an answer was passed on.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""The time of the event loop by which the caller of this request wants a first answer; None where he does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """Waits grow from `first_seconds` to `longest_seconds`; a provider that asks for more gets no second request."""
+    """Waits grow from `first_seconds` to `longest_seconds`; what a provider asks for is honoured up to the deadline."""
 
     attempts: int = 3
     first_seconds: float = 0.5
@@ -33,9 +38,15 @@ class Retries:
         if status not in self.statuses or headers.get("x-should-retry") == "false" or code == "insufficient_quota":
             return None
         wait, asked = self.wait(attempt), _asked_for(headers)
-        if wait is None or asked is None:
-            return wait
-        return asked if asked <= self.longest_seconds else None
+        if wait is None:
+            return None
+        wait = wait if asked is None else asked
+        # Who would be gone before the next attempt is told now.
+        return wait if wait < self._seconds_left() else None
+
+    def _seconds_left(self) -> float:
+        at = deadline.get()
+        return self.longest_seconds + 1 if at is None else at - asyncio.get_running_loop().time()
 
 
 def _asked_for(headers: Mapping[str, str]) -> float | None:

@@ -5,13 +5,14 @@ https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from endpoints.providers import _tokens
 from endpoints.providers._base import Binding, Embeddings
 from endpoints.providers._headers import header_problems, value_problems
+from endpoints.providers._http_provider import Headers
 from endpoints.providers._openai_compatible import OpenAICompatible
 from endpoints.providers._settings import Problem, Settings, host_of, rate_limit, setting
 from wire.errors import SettingsInvalid
@@ -127,15 +128,14 @@ class Provider(OpenAICompatible):
                 service_settings["model_id"] = task_settings.pop(old)
         return service_settings, task_settings
 
-    def url(self) -> str:
+    def url(self, *, stream: bool = False) -> str:
         return self.settings.url or _URLS[self.task_type]
 
-    def organization(self) -> str | None:
-        organization: str | None = self.settings.organization_id
-        return organization
-
-    def api_key(self) -> str | Callable[[], Awaitable[str]]:
-        return self.settings.api_key if self._tokens is None else self._tokens.get
+    async def headers(self) -> Headers:
+        key = self.settings.api_key if self._tokens is None else await self._tokens.get()
+        headers = {"Authorization": f"Bearer {key}"}
+        organization = self.settings.organization_id
+        return {**headers, "OpenAI-Organization": organization} if organization else headers
 
     def secrets(self) -> Sequence[str]:
         token = None if self._tokens is None else self._tokens.current()

@@ -7,6 +7,7 @@ import datetime
 import ipaddress
 import socket
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -179,13 +180,17 @@ async def test_a_connection_is_used_again_when_the_end_of_the_body_comes_a_littl
     monkeypatch.setattr(_http, "LAST_BYTE_SECONDS", 5.0)
     async with openai(fake, "slow-end:0.03") as provider:
         await streamed(provider)
+        await asyncio.gather(*_http._finishing_tasks)
         await streamed(provider)
     assert fake.connections == 1
 
 
-async def test_the_end_of_an_answer_is_not_waited_for_long(fake: FakeProvider) -> None:
-    async with openai(fake, "slow-end:30") as provider, asyncio.timeout(2):
+async def test_nobody_waits_for_the_end_of_a_body_that_has_said_all(fake: FakeProvider) -> None:
+    async with openai(fake, "slow-end:30") as provider:
+        began = time.monotonic()
         assert text_of(await streamed(provider)) == "one"
+        assert time.monotonic() - began < _http.LAST_BYTE_SECONDS
+        assert await asyncio.to_thread(fake.wait_closed, 2)
 
 
 async def test_a_refused_connection_names_the_host() -> None:

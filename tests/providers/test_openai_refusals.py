@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -10,7 +11,7 @@ import pytest
 
 from endpoints.providers import _transport
 from endpoints.providers._base import user_message
-from endpoints.providers._retries import Retries
+from endpoints.providers._retries import Retries, deadline
 from tests.fakes.provider import FakeProvider
 from tests.providers.endpoints import openai, streamed, text_of
 from wire.elastic import error_body
@@ -190,6 +191,15 @@ def after(seconds: float) -> str:
 )
 def test_the_providers_wish_is_heeded(headers: dict[str, str], wait: float | None) -> None:
     assert Retries().wait_after(1, 429, headers, None) == wait
+
+
+@pytest.mark.parametrize(("seconds", "wait"), [(60.0, 20.0), (10.0, None)])
+async def test_a_wish_is_heeded_up_to_the_deadline_of_the_caller(seconds: float, wait: float | None) -> None:
+    before = deadline.set(asyncio.get_running_loop().time() + seconds)
+    try:
+        assert Retries().wait_after(1, 429, {"retry-after": "20"}, None) == wait
+    finally:
+        deadline.reset(before)
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "inf", "nan", ""])

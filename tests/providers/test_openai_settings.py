@@ -228,7 +228,6 @@ async def test_task_settings_of_a_request_go_over_the_stored_ones_for_that_reque
         await streamed(provider)
         assert (fake.last.json()["user"], fake.last.headers["x-team"]) == ("stored", "search")
         assert provider.with_task_settings({}) is provider
-    assert fake.connections == 1
 
 
 def test_task_settings_of_a_request_are_checked() -> None:

@@ -1,0 +1,8 @@
+"""The admin as a whole; each room registers its own tables."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+admin.site.site_header = admin.site.site_title = "Inference gateway"
+admin.site.index_title = "Administration"
