@@ -2,101 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from wire.errors import SettingsInvalid
+from endpoints.providers import _settings
+from endpoints.providers._settings import Problem, Setting, Settings, setting
 
 TASK_TYPES = ("text_embedding", "sparse_embedding", "embedding")
-DEFAULT = {"strategy": "sentence", "max_chunk_size": 250, "sentence_overlap": 1}
-_STRATEGIES = ("none", "recursive", "sentence", "word")
-_SEPARATOR_GROUPS = ("markdown", "plaintext")
-_LARGEST = 2**31 - 1
-_SCOPE = "[chunking_settings]"
+DEFAULT: Mapping[str, Any] = {"strategy": "sentence", "max_chunk_size": 250, "sentence_overlap": 1}
 
 
-def parse(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return complete chunking settings. Raise SettingsInvalid with every problem."""
-    if given is None:
-        return dict(DEFAULT)
-    reader = _Reader(given)
-    strategy = reader.choice("strategy", _STRATEGIES)
-    settings = {"strategy": strategy} | _PARSERS.get(strategy or "", lambda _: {})(reader)
-    # With a wrong strategy nobody knows which other settings would be right.
-    if strategy is not None:
-        reader.refuse_the_rest()
-    if reader.problems:
-        raise SettingsInvalid(*reader.problems, fields=["chunking_settings"] * len(reader.problems))
-    return settings
+def _max_chunk_size(minimum: int) -> Any:
+    return setting("Maximum Chunk Size", "Words in a chunk, at most.", required=True, updatable=True, minimum=minimum)
 
 
-class _Reader:
-    """Takes settings out of what was given, and collects what is wrong."""
+@dataclass(frozen=True, kw_only=True)
+class Strategy(Settings):
+    scope = "chunking_settings"
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self.left = dict(given)
-        self.problems: list[str] = []
-
-    def choice(self, name: str, allowed: tuple[str, ...]) -> str | None:
-        value = self.left.pop(name, None)
-        if value is None:
-            self.problems.append(f"{_SCOPE} does not contain the required setting [{name}]")
-        elif not isinstance(value, str) or value.lower() not in allowed:
-            self.problems.append(
-                f"{_SCOPE} Invalid value [{str(value)[:80]}] received. [{name}] must be one of [{', '.join(allowed)}]"
-            )
-        else:
-            return value.lower()
-        return None
-
-    def integer(self, name: str, low: int, high: int = _LARGEST) -> int | None:
-        value = self.left.pop(name, None)
-        if value is None:
-            self.problems.append(f"{_SCOPE} does not contain the required setting [{name}]")
-        elif not isinstance(value, int) or isinstance(value, bool):
-            self.problems.append(
-                f"field [{name}] is not of the expected type. "
-                f"The value [{str(value)[:80]}] cannot be converted to a [Integer]"
-            )
-        elif value < low:
-            self.problems.append(f"{_SCOPE} Invalid value [{value}]. [{name}] must be greater than or equal to [{low}]")
-        elif value > high:
-            self.problems.append(f"{_SCOPE} Invalid value [{value}]. [{name}] must be less than or equal to [{high}]")
-        else:
-            return value
-        return None
-
-    def refuse_the_rest(self) -> None:
-        self.problems.extend(f"{_SCOPE} does not allow the setting [{name[:80]}]" for name in sorted(self.left))
+    strategy: str = setting(
+        "Strategy",
+        "What texts are cut into.",
+        required=True,
+        updatable=True,
+        allowed=("none", "recursive", "sentence", "word"),
+    )
 
 
-def _sentence(reader: _Reader) -> dict[str, Any]:
-    overlap = reader.integer("sentence_overlap", 0, 1) if "sentence_overlap" in reader.left else 1
-    return {"max_chunk_size": reader.integer("max_chunk_size", 20), "sentence_overlap": overlap}
+@dataclass(frozen=True, kw_only=True)
+class Sentence(Strategy):
+    max_chunk_size: int = _max_chunk_size(20)
+    sentence_overlap: int = setting(
+        "Sentence Overlap",
+        "Sentences that a chunk shares with the one before.",
+        updatable=True,
+        minimum=0,
+        maximum=1,
+        default=1,
+    )
 
 
-def _word(reader: _Reader) -> dict[str, Any]:
-    size = reader.integer("max_chunk_size", 10)
-    return {"max_chunk_size": size, "overlap": reader.integer("overlap", 0, (size or _LARGEST) // 2)}
+@dataclass(frozen=True, kw_only=True)
+class Word(Strategy):
+    max_chunk_size: int = _max_chunk_size(10)
+    overlap: int = setting(
+        "Overlap", "Words that a chunk shares with the one before.", required=True, updatable=True, minimum=0
+    )
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
+        overlap, size = values["overlap"], values["max_chunk_size"]
+        if overlap is not None and size is not None and overlap > size // 2:
+            text = f"[{cls.scope}] Invalid value [{overlap}]. [overlap] must be less than or equal to [{size // 2}]"
+            yield Problem("overlap", text)
 
 
-def _recursive(reader: _Reader) -> dict[str, Any]:
-    settings: dict[str, Any] = {"max_chunk_size": reader.integer("max_chunk_size", 10)}
-    group = reader.choice("separator_group", _SEPARATOR_GROUPS) if "separator_group" in reader.left else None
-    separators = reader.left.pop("separators", None)
-    if (group is None) == (separators is None):
-        reader.problems.append(f"{_SCOPE} needs exactly one of [separators, separator_group]")
-    elif separators is not None and not _are_texts(separators):
-        reader.problems.append(f"{_SCOPE} Invalid value. [separators] must be a non-empty list of strings")
-    return settings | ({"separator_group": group} if separators is None else {"separators": separators})
+@dataclass(frozen=True, kw_only=True)
+class Recursive(Strategy):
+    max_chunk_size: int = _max_chunk_size(10)
+    separator_group: str | None = setting(
+        "Separator Group", "Where texts of a kind are cut.", updatable=True, allowed=("markdown", "plaintext")
+    )
+    separators: tuple[str, ...] | None = setting(
+        "Separators", "Regular expressions to cut at, best first.", updatable=True
+    )
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
+        if (values["separators"] is None) == (values["separator_group"] is None):
+            yield Problem("separator_group", f"[{cls.scope}] needs exactly one of [separators, separator_group]")
 
 
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
-
-
-_PARSERS: dict[str, Callable[[_Reader], dict[str, Any]]] = {
-    "sentence": _sentence,
-    "word": _word,
-    "recursive": _recursive,
+STRATEGIES: Mapping[str, type[Strategy]] = {
+    "none": Strategy,
+    "recursive": Recursive,
+    "sentence": Sentence,
+    "word": Word,
 }
+
+
+def settings() -> dict[str, tuple[Setting, list[str]]]:
+    """Return each setting by its key, with the names of the strategies that have it."""
+    found: dict[str, tuple[Setting, list[str]]] = {}
+    for name, declaration in STRATEGIES.items():
+        for one in _settings.declared(declaration):
+            found.setdefault(one.key, (one, []))[1].append(name)
+    return found
+
+
+def parse(given: Mapping[str, Any] | None) -> tuple[dict[str, Any], list[Problem]]:
+    """Return complete chunking settings and all problems; an absent or empty section stands for the default."""
+    if not given:
+        return dict(DEFAULT), []
+    named = _settings.parse(Strategy, "", given)
+    if named.problems:
+        # Nobody knows which other settings would be right.
+        return {}, named.problems
+    declaration = STRATEGIES[named.values["strategy"]]
+    parsed = _settings.parse(declaration, "", given)
+    refused = [
+        Problem(key, f"[{Strategy.scope}] does not allow the setting [{key[:80]}] for this strategy")
+        for key in sorted(parsed.unknown)
+    ]
+    return _settings.nested(declaration, parsed.values, ""), [*parsed.problems, *refused]

@@ -1,9 +1,9 @@
-"""What a request says about an endpoint, checked: the settings it is made with, or those it has after an update."""
+"""The settings of an endpoint as values: read from its row, from a request that makes it, or from an update of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.conf import settings as gateway
@@ -13,7 +13,19 @@ from endpoints.models import Endpoint
 from endpoints.providers import load
 from endpoints.providers._base import Provider, unknown_settings
 from endpoints.providers._http import check_url
-from endpoints.providers._settings import MASK, Parsed, Problem, Setting, Settings, applying, nested, parse
+from endpoints.providers._settings import (
+    MASK,
+    Parsed,
+    Problem,
+    Setting,
+    Settings,
+    applying,
+    java_text,
+    missing,
+    nested,
+    parse,
+    relations,
+)
 from wire.errors import SettingsInvalid, StatusError
 
 SECTIONS = ("service_settings", "task_settings", "chunking_settings")
@@ -29,29 +41,71 @@ class Configuration:
     task_values: Mapping[str, Any] = field(repr=False)
     chunking_settings: Mapping[str, Any] | None
 
-    def service_settings(self) -> dict[str, Any]:
-        """Return the service settings as they are shown."""
-        return nested(self.provider.service_settings, self.service_values, self.task_type)
+    def sections(self) -> tuple[tuple[type[Settings], Mapping[str, Any]], ...]:
+        """Return service settings and task settings, each as its declaration and the values."""
+        provider = self.provider
+        return (provider.service_settings, self.service_values), (provider.task_settings, self.task_values)
 
-    def task_settings(self) -> dict[str, Any]:
-        return nested(self.provider.task_settings, self.task_values, self.task_type)
+    def service_settings(self, *, hidden: bool = False) -> dict[str, Any]:
+        """Return the service settings as they are shown; `hidden` adds those that are stored but not shown."""
+        return nested(self.provider.service_settings, self.service_values, self.task_type, hidden=hidden)
+
+    def task_settings(self, *, hidden: bool = False) -> dict[str, Any]:
+        return nested(self.provider.task_settings, self.task_values, self.task_type, hidden=hidden)
 
     def secrets(self) -> dict[str, Any]:
         """Return the values that are kept encrypted, by name."""
         return {
             one.name: values[one.name]
-            for declaration, values in self._parts()
+            for declaration, values in self.sections()
             for one in applying(declaration, self.task_type)
-            if one.is_encrypted and values.get(one.name) is not None
+            if one.is_encrypted and values[one.name] is not None
         }
 
     def destinations(self) -> Mapping[str, str]:
         """Return, for each secret, the host and port that it would be sent to."""
         return self.provider.service_settings.destinations(self.service_values, self.task_type)
 
-    def _parts(self) -> tuple[tuple[type[Settings], Mapping[str, Any]], ...]:
-        provider = self.provider
-        return (provider.service_settings, self.service_values), (provider.task_settings, self.task_values)
+    def problems(self, known: Collection[Problem] = ()) -> list[Problem]:
+        """Return what keeps the settings from being used, but for what is `known` of already."""
+        wrong = {problem.field for problem in known}
+        problems = [problem for problem in self._absent() if problem.field not in wrong]
+        for declaration, values in self.sections():
+            problems += relations(declaration, values, self.task_type, [*known, *problems])
+        found = [*_refused_addresses(self), *_masks_of_nothing(self)]
+        return [*problems, *(problem for problem in found if problem.field not in wrong)]
+
+    def _absent(self) -> Iterator[Problem]:
+        for declaration, values in self.sections():
+            for one in applying(declaration, self.task_type):
+                if one.required and values[one.name] is None:
+                    yield missing(declaration, one)
+
+
+def stored(endpoint: Endpoint, secrets: Mapping[str, Any] | None = None) -> Configuration:
+    """Return the configuration in the row, with its decrypted `secrets`; without them, with masks in their place.
+
+    Raise KeyError where there is no such service.
+    """
+    provider, task_type = load(endpoint.service), endpoint.task_type
+    service = parse(provider.service_settings, task_type, endpoint.service_settings).values
+    task = parse(provider.task_settings, task_type, endpoint.task_settings).values
+    for name, value in (secrets or {}).items():
+        (service if name in service else task)[name] = value
+    chunks = None if endpoint.chunking_settings is None else chunking.parse(endpoint.chunking_settings)[0]
+    return Configuration(provider, task_type, service, task, chunks)
+
+
+def shown(endpoint: Endpoint) -> Configuration:
+    """Return what may be shown of `endpoint`: masks for secrets, and the length of its vectors like a setting.
+
+    Detected, it is none: it would be sent to the provider. Raise KeyError where there is no such service.
+    """
+    masked = stored(endpoint)
+    values = masked.service_values
+    if endpoint.dimensions is None or values.get("dimensions") is not None:
+        return masked
+    return replace(masked, service_values={**values, "dimensions": endpoint.dimensions})
 
 
 def created(service: str, task_type: str, body: Mapping[str, Any]) -> Configuration:
@@ -62,34 +116,35 @@ def created(service: str, task_type: str, body: Mapping[str, Any]) -> Configurat
     )
     service_part = parse(provider.service_settings, task_type, service_section)
     task_part = parse(provider.task_settings, task_type, task_section)
-    problems = [*service_part.problems, *task_part.problems, *_addresses(provider, task_type, service_part)]
-    _refuse(problems)
-    _refuse_unknown(service, service_part, task_part, _unknown_keys(body, task_type, ("service", "task_type")))
-    chunks = chunking.parse(section(body, "chunking_settings")) if task_type in chunking.TASK_TYPES else None
-    return Configuration(provider, task_type, service_part.values, task_part.values, chunks)
+    chunks, problems = _chunking(body, task_type)
+    new = Configuration(provider, task_type, service_part.values, task_part.values, chunks)
+    problems = [*service_part.problems, *task_part.problems, *problems]
+    _refuse([*problems, *_refused_addresses(new), *_masks_of_nothing(new)])
+    _refuse_unknown(provider, task_type, body, service_part, task_part)
+    return new
 
 
-def updated(endpoint: Endpoint, secrets: Mapping[str, Any], body: Mapping[str, Any]) -> Configuration:
-    """Return what `endpoint`, whose decrypted `secrets` are given, becomes by `body`.
+def updated(old: Configuration, body: Mapping[str, Any], unreadable: Collection[str] = ()) -> Configuration:
+    """Return what `old` becomes by `body`.
 
-    Service and task settings are merged into the stored ones, chunking settings replace them. A secret that would
-    go to another host than before has to be given again. Raise SettingsInvalid with all problems, or StatusError.
+    Service and task settings are merged into the old ones, chunking settings replace them. A secret that would go
+    to another host than before has to be given again, and so has one that is `unreadable`. Raise SettingsInvalid
+    with all problems, or StatusError.
     """
-    provider, task_type = load(endpoint.service), endpoint.task_type
-    service = _merge(provider.service_settings, task_type, endpoint.service_settings, secrets, body)
-    task = _merge(provider.task_settings, task_type, endpoint.task_settings, secrets, body)
-    problems = [*service.problems, *task.problems, *_addresses(provider, task_type, service)]
-    if not problems:
-        problems.extend(provider.service_settings.check(service.values, task_type))
-        problems.extend(provider.task_settings.check(task.values, task_type))
-    given = service.present | task.present
-    problems.extend(_moved_secrets(provider, task_type, endpoint, service.values, set(secrets) - given))
-    _refuse(problems)
-    _refuse_unknown(endpoint.service, service, task, _unknown_keys(body, task_type, ("task_type",)))
-    chunks = endpoint.chunking_settings
-    if "chunking_settings" in body and task_type in chunking.TASK_TYPES:
-        chunks = chunking.parse(section(body, "chunking_settings"))
-    return Configuration(provider, task_type, service.values, task.values, chunks)
+    provider, task_type = old.provider, old.task_type
+    service_part = _given(provider.service_settings, task_type, body)
+    task_part = _given(provider.task_settings, task_type, body)
+    service_values, service_problems = _merged(provider.service_settings, task_type, old.service_values, service_part)
+    task_values, task_problems = _merged(provider.task_settings, task_type, old.task_values, task_part)
+    chunks, chunking_problems = old.chunking_settings, list[Problem]()
+    if "chunking_settings" in body:
+        chunks, chunking_problems = _chunking(body, task_type)
+    new = Configuration(provider, task_type, service_values, task_values, chunks)
+    problems = [*service_problems, *task_problems, *chunking_problems]
+    problems += _secrets_to_give_again(old, new, (service_part, task_part), unreadable)
+    _refuse([*problems, *new.problems(problems)])
+    _refuse_unknown(provider, task_type, body, service_part, task_part)
+    return new
 
 
 def section(body: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
@@ -97,42 +152,39 @@ def section(body: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     value = body.get(name)
     if value is None or isinstance(value, dict):
         return value
-    raise StatusError(
-        f"field [{name}] is not of the expected type. The value [{str(value)[:200]}] cannot be converted to a [Map]"
-    )
+    shown = java_text(value)[:200]
+    raise StatusError(f"field [{name}] is not of the expected type. The value [{shown}] cannot be converted to a [Map]")
 
 
-def _merge(
-    declaration: type[Settings],
-    task_type: str,
-    stored: Mapping[str, Any],
-    secrets: Mapping[str, Any],
-    body: Mapping[str, Any],
-) -> Parsed:
-    """Return the stored values with the given ones over them; a null clears a setting that may be absent."""
-    old = parse(declaration, task_type, stored).values
-    settings = list(applying(declaration, task_type))
-    old |= {one.name: secrets[one.name] for one in settings if one.is_encrypted and one.name in secrets}
-    given = parse(declaration, task_type, section(body, declaration.scope) or {}, creating=False)
+def _chunking(body: Mapping[str, Any], task_type: str) -> tuple[dict[str, Any] | None, list[Problem]]:
+    if task_type not in chunking.TASK_TYPES:
+        return None, []
+    return chunking.parse(section(body, "chunking_settings"))
+
+
+def _given(declaration: type[Settings], task_type: str, body: Mapping[str, Any]) -> Parsed:
+    return parse(declaration, task_type, section(body, declaration.scope) or {}, creating=False)
+
+
+def _merged(
+    declaration: type[Settings], task_type: str, old: Mapping[str, Any], given: Parsed
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the old values with the given ones over them, a null standing for the default; and the problems."""
     values, problems = dict(old), list(given.problems)
-    for one in settings:
-        if one.name not in given.present or any(problem.field == one.key for problem in given.problems):
+    wrong = {problem.field for problem in problems}
+    for one in applying(declaration, task_type):
+        if one.name not in given.present or one.key in wrong:
             continue
         new = _unmasked(one, given.values[one.name], old[one.name])
-        new = one.default_for(task_type) if new is None else new
-        if new == old[one.name]:
-            continue
-        if not one.updatable:
+        values[one.name] = one.default_for(task_type) if new is None else new
+        if values[one.name] != old[one.name] and not one.updatable:
             problems.append(Problem(one.key, _fixed(declaration, one)))
-        elif new is None and one.required:
-            problems.append(Problem(one.key, f"[{declaration.scope}] the required setting [{one.key}] cannot be null"))
-        values[one.name] = new
-    return Parsed(values, problems, given.unknown, given.present)
+    return values, problems
 
 
 def _unmasked(one: Setting, new: Any, old: Any) -> Any:
     """Put back the stored values where an answer of GET, with its masks, was sent as an update."""
-    if not one.masked or not isinstance(new, dict):
+    if not one.masked or new is None:
         return new
     return {key: (old or {}).get(key, value) if value == MASK else value for key, value in new.items()}
 
@@ -141,33 +193,46 @@ def _fixed(declaration: type[Settings], one: Setting) -> str:
     return f"[{declaration.scope}] the setting [{one.key}] cannot be updated; create a new inference endpoint instead"
 
 
-def _addresses(provider: type[Provider], task_type: str, part: Parsed) -> list[Problem]:
+def _secrets_to_give_again(
+    old: Configuration, new: Configuration, given: tuple[Parsed, Parsed], unreadable: Collection[str]
+) -> Iterator[Problem]:
+    before, after = old.destinations(), new.destinations()
+    for (declaration, values), part in zip(old.sections(), given, strict=True):
+        for one in applying(declaration, old.task_type):
+            if not one.is_encrypted or not _keeps_what_is_stored(one, part):
+                continue
+            again = f"[secret_settings] the setting [{one.key}] must be given again, since it"
+            if one.name in unreadable:
+                yield Problem(one.key, f"{again} cannot be read")
+            elif values[one.name] is not None and before.get(one.name) != after.get(one.name):
+                yield Problem(one.key, f"{again} would go to another host")
+
+
+def _keeps_what_is_stored(one: Setting, given: Parsed) -> bool:
+    if one.name not in given.present:
+        return True
+    value = given.values[one.name]
+    return one.masked and value is not None and MASK in value.values()
+
+
+def _masks_of_nothing(new: Configuration) -> Iterator[Problem]:
+    """A mask stands for what is stored; stored itself, it would be sent to the provider."""
+    for declaration, values in new.sections():
+        for one in applying(declaration, new.task_type):
+            masks = [key for key, value in (values[one.name] or {}).items() if value == MASK] if one.masked else []
+            if masks:
+                names = ", ".join(masks)[:200]
+                text = f"[{declaration.scope}] Invalid value [{MASK}] received for [{names}] in [{one.key}]"
+                yield Problem(one.key, f"{text}; it stands for a stored value, and there is none")
+
+
+def _refused_addresses(new: Configuration) -> Iterator[Problem]:
     """Refuse addresses that the gateway would never connect to."""
-    problems = []
-    for one in applying(provider.service_settings, task_type):
-        value = part.values.get(one.name)
+    for one in applying(new.provider.service_settings, new.task_type):
+        value = new.service_values[one.name]
         if one.url and value and (reason := check_url(value, gateway.ENVIRONMENT.private_hosts)):
             text = f"[service_settings] Invalid url [{value[:200]}] received for field [{one.key}]. Error: {reason}"
-            problems.append(Problem(one.key, text))
-    return problems
-
-
-def _moved_secrets(
-    provider: type[Provider], task_type: str, endpoint: Endpoint, new: Mapping[str, Any], kept: set[str]
-) -> list[Problem]:
-    stored = parse(provider.service_settings, task_type, endpoint.service_settings).values
-    before = provider.service_settings.destinations(stored, task_type)
-    after = provider.service_settings.destinations(new, task_type)
-    return [
-        Problem(name, f"[secret_settings] the setting [{name}] must be given again, since it would go to another host")
-        for name in sorted(kept)
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _unknown_keys(body: Mapping[str, Any], task_type: str, known: Sequence[str]) -> dict[str, Any]:
-    sections = SECTIONS if task_type in chunking.TASK_TYPES else SECTIONS[:2]
-    return {key: value for key, value in body.items() if key not in known and key not in sections}
+            yield Problem(one.key, text)
 
 
 def _refuse(problems: Sequence[Problem]) -> None:
@@ -175,9 +240,11 @@ def _refuse(problems: Sequence[Problem]) -> None:
         raise SettingsInvalid(*(problem.text for problem in problems), fields=[problem.field for problem in problems])
 
 
-def _refuse_unknown(service: str, *parts: Parsed | Mapping[str, Any]) -> None:
-    unknown: dict[str, Any] = {}
-    for part in parts:
-        unknown |= part.unknown if isinstance(part, Parsed) else part
+def _refuse_unknown(
+    provider: type[Provider], task_type: str, body: Mapping[str, Any], service_part: Parsed, task_part: Parsed
+) -> None:
+    known = ["service", "task_type", *(SECTIONS if task_type in chunking.TASK_TYPES else SECTIONS[:2])]
+    unknown = {key: value for key, value in body.items() if key not in known}
+    unknown = {**service_part.unknown, **task_part.unknown, **unknown}
     if unknown:
-        raise unknown_settings(unknown, service)
+        raise unknown_settings(unknown, provider.service())

@@ -36,6 +36,15 @@ def decrypt(ciphertext: str, *, endpoint: uuid.UUID, name: str, host: str) -> An
     return content["value"]
 
 
+def opens(ciphertext: str) -> bool:
+    """Return whether some key opens `ciphertext`."""
+    try:
+        _keys(settings.SECRET_KEYS).decrypt(ciphertext.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
 def rotate(ciphertext: str) -> str:
     """Return `ciphertext` encrypted with the first key. Raise SecretUnreadable where no key opens it."""
     try:

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from typing import ClassVar
 
 from django.db import models
+
+LONGEST_ID = 500
+_ID = re.compile(r"[a-z0-9](?:[a-z0-9_\-.]*[a-z0-9])?", re.ASCII)
+
+
+def is_inference_id(text: str) -> bool:
+    """Return whether an endpoint may be called `text`, but for its length."""
+    return _ID.fullmatch(text) is not None and text != "_all"
+
+
+class EndpointManager(models.Manager["Endpoint"]):
+    def named(self, inference_id: str) -> Endpoint | None:
+        """Return the endpoint of that id, None where there is none. What cannot be an id asks no database."""
+        if len(inference_id) > LONGEST_ID or not is_inference_id(inference_id):
+            return None
+        return self.filter(inference_id=inference_id).first()
 
 
 class Endpoint(models.Model):
     """An inference endpoint as it is shown; nothing in this table is secret.
 
-    The settings are the JSON that the API shows. Of a map whose values are secret only the names are here.
+    The settings are nested JSON, as in a request. Of a map whose values are secret only the names are here.
     """
 
     # Known before the row is stored: the secrets are bound to it.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    inference_id = models.CharField("inference id", max_length=500, unique=True)
+    inference_id = models.CharField("inference id", max_length=LONGEST_ID, unique=True)
     task_type = models.CharField("task type", max_length=40)
     service = models.CharField(max_length=60)
     service_settings = models.JSONField("service settings", default=dict, blank=True)
@@ -27,6 +45,8 @@ class Endpoint(models.Model):
     created_at = models.DateTimeField("created", auto_now_add=True)
     updated_at = models.DateTimeField("updated", auto_now=True)
     updating_since = models.DateTimeField(null=True, editable=False)
+
+    objects: ClassVar[EndpointManager] = EndpointManager()
 
     class Meta:
         ordering = ["inference_id"]

@@ -6,30 +6,35 @@ from typing import Any
 
 from rest_framework import serializers
 
+from endpoints import configuration
 from endpoints.models import Endpoint
-from endpoints.providers import load
+from endpoints.providers import load, names
 from endpoints.providers._settings import Setting, declared
-
-_LISTED_KINDS = {"str": "str", "int": "int", "float": "float", "bool": "bool", "list": "list", "map": "map"}
+from wire.errors import StatusError
 
 
 class EndpointSerializer(serializers.BaseSerializer[Endpoint]):
-    """An endpoint as GET, PUT and update answer it. It reads no secret."""
+    """An endpoint as GET, PUT and update answer it. It reads no secret.
+
+    Raise StatusError where the endpoint is of a service that is no longer there.
+    """
 
     def to_representation(self, instance: Endpoint) -> dict[str, Any]:
-        service_settings = dict(instance.service_settings)
-        if instance.dimensions is not None:
-            service_settings.setdefault("dimensions", instance.dimensions)
+        if instance.service not in names():
+            text = f"Unknown service [{instance.service}] for inference endpoint [{instance.inference_id}]."
+            raise StatusError(text, status=500)
+        # Through the declarations: a database may keep the keys of JSON in an order of its own.
+        stored = configuration.shown(instance)
         shown: dict[str, Any] = {
             "inference_id": instance.inference_id,
             "task_type": instance.task_type,
             "service": instance.service,
-            "service_settings": service_settings,
+            "service_settings": stored.service_settings(),
         }
-        if instance.task_settings:
-            shown["task_settings"] = instance.task_settings
-        if instance.chunking_settings is not None:
-            shown["chunking_settings"] = instance.chunking_settings
+        if task_settings := stored.task_settings():
+            shown["task_settings"] = task_settings
+        if stored.chunking_settings is not None:
+            shown["chunking_settings"] = stored.chunking_settings
         return shown
 
 
@@ -52,7 +57,7 @@ def _configuration(one: Setting, task_types: tuple[str, ...]) -> dict[str, Any]:
         "required": one.listed_required,
         "sensitive": one.secret,
         "updatable": one.listed_updatable,
-        "type": _LISTED_KINDS[one.kind],
+        "type": one.kind,
         "supported_task_types": [name for name in task_types if one.applies_to(name)],
     }
     if one.default is not None:

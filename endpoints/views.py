@@ -13,7 +13,7 @@ from endpoints.models import Endpoint
 from endpoints.providers import load, names
 from endpoints.serializers import EndpointSerializer, service_listing
 from wire import times
-from wire.errors import StatusError
+from wire.errors import Forbidden
 from wire.requests import flag
 
 GET = "cluster:monitor/xpack/inference/get"
@@ -21,10 +21,24 @@ PUT = "cluster:admin/xpack/inference/put"
 UPDATE = "cluster:admin/xpack/inference/update"
 DELETE = "cluster:admin/xpack/inference/delete"
 SERVICES = "cluster:monitor/xpack/inference/services/get"
-_ALL = ("_all", "*")
+_ALL = (None, "_all", "*")
 
 
-class EndpointView(SecuredView):
+class InferenceView(SecuredView):
+    """What the views of this API share. `task_type` is what the path names, `timeout` is in seconds."""
+
+    task_type: str | None
+    timeout: float | None
+
+    def authorize(self, method: str) -> None:
+        """Elasticsearch reads the path and the query before it asks what the caller may do."""
+        task_type, timeout = self.kwargs.get("task_type"), self.plain.GET.get("timeout")
+        self.task_type = None if task_type is None else lifecycle.parse_task_type(task_type)
+        self.timeout = lifecycle.VALIDATION_SECONDS if timeout is None else times.seconds("timeout", timeout)
+        super().authorize(method)
+
+
+class EndpointView(InferenceView):
     """`/_inference`, `/_inference/<id>`, `/_inference/<task_type>/<id>`; POST is the streaming room's."""
 
     actions = {"GET": GET, "PUT": PUT, "DELETE": DELETE}
@@ -33,79 +47,68 @@ class EndpointView(SecuredView):
 
     @property
     def allowed_methods(self) -> list[str]:
-        if self.kwargs.get("inference_id") is None:
-            return ["GET"]
-        return ["GET", "PUT", "DELETE", "POST"]
+        return ["GET", "PUT", "DELETE", "POST"] if "inference_id" in self.kwargs else ["GET"]
 
     def get(self, request: Request, inference_id: str | None = None, task_type: str | None = None) -> HttpResponse:
-        wanted = None if task_type is None else lifecycle.parse_task_type(task_type)
-        if inference_id is not None and inference_id not in _ALL:
-            return self.json({"endpoints": [EndpointSerializer(self._find(inference_id, wanted)).data]})
-        endpoints = Endpoint.objects.all()
-        if wanted not in (None, "any"):
-            endpoints = endpoints.filter(task_type=wanted)
-        for one in endpoints:
-            if one.service not in names():
-                raise StatusError(
-                    f"Unknown service [{one.service}] for inference endpoint [{one.inference_id}].", status=500
-                )
-        return self.json({"endpoints": [EndpointSerializer(one).data for one in endpoints if self._reaches(one)]})
+        if inference_id not in _ALL:
+            return self.json({"endpoints": [EndpointSerializer(self._find(inference_id)).data]})
+        endpoints = [one for one in self._listed() if self.caller.reaches(one)]
+        # Sorted here: databases have different opinions about the order of `-`, `.` and `_`.
+        endpoints.sort(key=lambda one: one.inference_id)
+        return self.json({"endpoints": [EndpointSerializer(one).data for one in endpoints]})
 
     def put(self, request: Request, inference_id: str, task_type: str | None = None) -> HttpResponse:
-        wanted = None if task_type is None else lifecycle.parse_task_type(task_type)
-        endpoint = lifecycle.create(inference_id, wanted, self.object("PutRequest"), timeout=self._timeout())
+        body = self.object("PutRequest")
+        if not self.caller.reaches(Endpoint(inference_id=inference_id)):
+            raise Forbidden(
+                f"API key id [{self.caller.api_key_id}] is limited to other inference endpoints than [{inference_id}]"
+            )
+        endpoint = lifecycle.create(inference_id, self.task_type, body, timeout=self.timeout)
         return self.json(EndpointSerializer(endpoint).data)
 
     def delete(self, request: Request, inference_id: str, task_type: str | None = None) -> HttpResponse:
-        wanted = None if task_type is None else lifecycle.parse_task_type(task_type)
         dry_run, _ = flag(self.plain, "dry_run"), flag(self.plain, "force")
-        self._find(inference_id, wanted)
-        lifecycle.delete(inference_id, wanted, dry_run=dry_run)
+        self._find(inference_id)
+        lifecycle.delete(inference_id, self.task_type, dry_run=dry_run)
         answer: dict[str, Any] = {"acknowledged": not dry_run, "pipelines": [], "indexes": []}
         # Nothing here refers to an endpoint; the keys are what clients read.
         return self.json(answer | ({"error_message": ""} if dry_run else {}))
 
-    def _find(self, inference_id: str, task_type: str | None) -> Endpoint:
+    def _listed(self) -> list[Endpoint]:
+        if self.task_type in (None, "any"):
+            return list(Endpoint.objects.all())
+        return list(Endpoint.objects.filter(task_type=self.task_type))
+
+    def _find(self, inference_id: str) -> Endpoint:
         """Return the endpoint. Raise NotFound for one that is not there, and for one out of the caller's reach."""
-        endpoint = lifecycle.find(inference_id)
-        if not self._reaches(endpoint):
+        endpoint = Endpoint.objects.named(inference_id)
+        if endpoint is None or not self.caller.reaches(endpoint):
             raise lifecycle.not_found(inference_id)
-        return lifecycle.find(inference_id, task_type)
-
-    def _reaches(self, endpoint: Endpoint) -> bool:
-        return self.caller.reaches(endpoint)
-
-    def _timeout(self) -> float | None:
-        text = self.plain.GET.get("timeout")
-        return lifecycle.VALIDATION_SECONDS if text is None else times.seconds("timeout", text)
+        lifecycle.check_task_type(endpoint, self.task_type)
+        return endpoint
 
 
-class UpdateView(EndpointView):
+class UpdateView(InferenceView):
     """`/_inference/<id>/_update`, `/_inference/<task_type>/<id>/_update`."""
 
     actions = {"PUT": UPDATE}
-    http_method_names = ["put", "options"]
-
-    @property
-    def allowed_methods(self) -> list[str]:
-        return ["PUT"]
+    parameters = {"PUT": frozenset({"timeout"})}
+    bodies = {"PUT": "required"}
 
     def put(self, request: Request, inference_id: str, task_type: str | None = None) -> HttpResponse:
-        wanted = None if task_type is None else lifecycle.parse_task_type(task_type)
-        timeout = self._timeout()
         body = self.object("UpdateRequest")
-        endpoint = Endpoint.objects.filter(inference_id=inference_id).first()
-        if endpoint is not None and not self._reaches(endpoint):
+        if not self.caller.reaches(Endpoint(inference_id=inference_id)):
             raise lifecycle.nothing_to_update(inference_id)
-        return self.json(EndpointSerializer(lifecycle.update(inference_id, wanted, body, timeout=timeout)).data)
+        endpoint = lifecycle.update(inference_id, self.task_type, body, timeout=self.timeout)
+        return self.json(EndpointSerializer(endpoint).data)
 
 
-class ServicesView(SecuredView):
+class ServicesView(InferenceView):
     """`/_inference/_services`, `/_inference/_services/<task_type>`."""
 
     actions = {"GET": SERVICES}
 
     def get(self, request: Request, task_type: str | None = None) -> HttpResponse:
-        wanted = "any" if task_type is None else lifecycle.parse_task_type(task_type)
-        services = [name for name in names() if wanted == "any" or wanted in load(name).task_types]
+        wanted = self.task_type
+        services = [name for name in names() if wanted in (None, "any", *load(name).task_types)]
         return self.json([service_listing(name) for name in services])

@@ -12,20 +12,22 @@ import argparse
 import asyncio
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from tests.fakes.behaviours import answer
-from tests.fakes.http import Connection, Request
+from tests.fakes.http import Connection, Exchange, Request
 
 API_KEY = "sk-fake-0123456789"
+Respond = Callable[[Exchange], Awaitable[None]]
 
 
 class FakeProvider:
     """Runs in a thread of its own; `url` is its address without a path, `requests` what it was sent, in order."""
 
-    def __init__(self, api_key: str = API_KEY) -> None:
+    def __init__(self, api_key: str = API_KEY, respond: Respond = answer) -> None:
         self.api_key = api_key
+        self._respond = respond
         self.url = ""
         self.requests: list[Request] = []
         self.connections = 0
@@ -39,10 +41,16 @@ class FakeProvider:
     @classmethod
     @contextmanager
     def running(
-        cls, api_key: str = API_KEY, *, port: int = 0, tls: ssl.SSLContext | None = None
+        cls,
+        api_key: str = API_KEY,
+        *,
+        respond: Respond = answer,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> Iterator[FakeProvider]:
-        """Yield a provider that listens on 127.0.0.1. An empty `api_key` accepts every caller."""
-        fake = cls(api_key)
+        """Yield a provider that listens on 127.0.0.1. An empty `api_key` accepts every caller; `respond` is what
+        another service than OpenAI says."""
+        fake = cls(api_key, respond)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, daemon=True)
         thread.start()
@@ -57,7 +65,7 @@ class FakeProvider:
 
     async def serve(self, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Connection(self, answer), "127.0.0.1", port, ssl=tls, backlog=4096)
+        server = await loop.create_server(lambda: Connection(self, self._respond), "127.0.0.1", port, ssl=tls, backlog=4096)
         scheme = "http" if tls is None else "https"
         self.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return server

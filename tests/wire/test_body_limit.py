@@ -34,6 +34,10 @@ class Reader:
         await send({"type": "http.response.body", "body": str(self.seen).encode()})
 
 
+def opened(app: Any, scope: dict[str, Any]) -> Any:
+    return ApplicationCommunicator(app, scope)  # type: ignore[no-untyped-call]
+
+
 async def send(app: Any, *parts: bytes, length: bytes | None = None, path: str = "/") -> tuple[int, bytes]:
     """Return status and body of the answer to a body that comes in `parts`."""
     headers = [] if length is None else [(b"content-length", length)]
@@ -41,7 +45,7 @@ async def send(app: Any, *parts: bytes, length: bytes | None = None, path: str =
         "type": "http", "method": "PUT", "path": path, "raw_path": path.encode(), "query_string": b"",
         "headers": headers, "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 80),
     }  # fmt: skip
-    communicator = ApplicationCommunicator(app, scope)
+    communicator = opened(app, scope)
     for number, part in enumerate(parts, 1):
         await communicator.send_input({"type": "http.request", "body": part, "more_body": number < len(parts)})
     start = await communicator.receive_output()
@@ -70,7 +74,7 @@ async def test_a_longer_one_of_unknown_length_is_refused_while_it_comes() -> Non
 
 async def test_nothing_is_answered_twice() -> None:
     reader = Reader(answers_first=True)
-    communicator = ApplicationCommunicator(BodyLimit(reader, LIMIT), {"type": "http", "headers": []})
+    communicator = opened(BodyLimit(reader, LIMIT), {"type": "http", "headers": []})
     await communicator.send_input({"type": "http.request", "body": b"x" * 11, "more_body": False})
     assert (await communicator.receive_output())["status"] == 200
     assert await communicator.receive_nothing()

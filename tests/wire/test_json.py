@@ -80,9 +80,10 @@ def test_a_body_that_is_no_object_is_refused_by_its_token(body: bytes, found: st
 @given(st.binary())
 def test_any_bytes_are_a_value_or_a_bad_request(body: bytes) -> None:
     try:
-        json.encode(json.decode(body))
-    except BodyInvalid as error:
-        assert error.reason.startswith("[")
+        value = json.decode(body)
+    except BodyInvalid:
+        return
+    assert json.decode(json.encode(value)) == value
 
 
 BODY = b'{"input": [{"foo": 1}, "foo"],\n "na\\u006de": "x",  "foo": 2}'

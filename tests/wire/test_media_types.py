@@ -59,8 +59,7 @@ def test_another_major_version_is_refused_early() -> None:
     assert caught.value.reason == "Invalid media-type value on headers [Accept]"
     assert caught.value.caused_by is not None
     assert (
-        caught.value.caused_by.reason
-        == f"Accept version must be either version 9 or 8, but found 7. Accept={accept}"
+        caught.value.caused_by.reason == f"Accept version must be either version 9 or 8, but found 7. Accept={accept}"
     )
 
 

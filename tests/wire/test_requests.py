@@ -6,8 +6,9 @@ import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory
 
-from wire.errors import ApiError
+from wire.errors import ApiError, BadRequest
 from wire.requests import NO_PARAMETERS, BodyRule, check, flag, uri
+from wire.responses import error_response
 
 JSON = "application/json"
 
@@ -75,3 +76,9 @@ def test_another_format_is_refused_by_its_name() -> None:
 
 def test_the_uri_of_messages_has_the_query() -> None:
     assert uri(get("?a=1&b")) == "/_inference/x?a=1&b"
+
+
+def test_too_many_parameters_are_refused() -> None:
+    request = get("?" + "&".join(f"a{number}" for number in range(5000)))
+    assert refusal(request) == "request [/_inference/x] contains too many parameters"
+    assert error_response(request, BadRequest("x")).status_code == 400

@@ -63,10 +63,9 @@ def test_a_number_too_long_for_python_is_too_large() -> None:
 def test_any_text_is_a_number_of_seconds_or_a_bad_request(text: str) -> None:
     try:
         value = times.seconds("timeout", text)
-    except BadRequest as error:
-        assert len(error.reason) < 200
-    else:
-        assert value is None or 0 <= value < 1e10
+    except BadRequest:
+        return
+    assert value is None or 0 <= value < 1e10
 
 
 @pytest.mark.parametrize(
