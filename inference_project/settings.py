@@ -142,6 +142,6 @@ LOGGING: dict[str, Any] = {
         name: {"level": "WARNING"}
         for name in ("openai", "httpx2", "httpcore2", "aiohttp", "asyncio", "urllib3")
     }
-    # Django logs each 4xx as a warning; the caller was told already.
-    | {"django.request": {"level": "ERROR"}},
+    # Django logs each 4xx as a warning, and a traceback for each wrong Host; the caller was told already.
+    | {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
 }

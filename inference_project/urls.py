@@ -41,6 +41,7 @@ urlpatterns = [
     re_path(rf"^_inference/{_TYPE}/{_ID}/?$", endpoint),
     path("", include("access.urls")),
     re_path(r"^$", views.InfoView.as_view()),
+    path("favicon.ico", views.favicon),
     path("livez", views.livez),
     path("readyz", views.readyz),
     path("admin", RedirectView.as_view(url="/admin/")),

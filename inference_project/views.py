@@ -53,6 +53,11 @@ class InfoView(SecuredView):
         )
 
 
+async def favicon(request: HttpRequest) -> HttpResponse:
+    """Browsers ask for it at every page, and would be asked to log in."""
+    return HttpResponse(status=204)
+
+
 async def livez(request: HttpRequest) -> HttpResponse:
     """Whether the process answers at all; asks nothing of anything else."""
     return json_response(request, {"status": "ok"})
