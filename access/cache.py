@@ -15,6 +15,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 from django.conf import settings
@@ -63,10 +64,12 @@ class _Version:
         while True:
             time.sleep(POLL_SECONDS)
             try:
-                close_old_connections()
+                # The connection is kept: to open one each second would cost more than all the looking.
                 self.accept(read_version())
                 failing = False
             except Exception as error:  # Whatever the database does, the poller must go on.
+                with suppress(Exception):
+                    connection.close()
                 if not failing:
                     logger.error("The database does not answer the version poller: %s", type(error).__name__)
                 failing = True

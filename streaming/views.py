@@ -32,7 +32,9 @@ ACTION = "cluster:monitor/xpack/inference/post"
 _PARAMETERS = frozenset({"timeout"})
 _SERVED_STREAMS = ("completion",)
 _DEFAULT_SECONDS = {"completion": 120.0, "chat_completion": 120.0}
-_framing = Framing(bom=settings.ENVIRONMENT.stream_bom)
+# Bound once: each look through Django's settings costs more than the rest of the line.
+_environment = settings.ENVIRONMENT
+_framing = Framing(bom=_environment.stream_bom)
 
 
 async def stream(request: HttpRequest, inference_id: str, task_type: str | None = None) -> HttpResponseBase:
@@ -130,12 +132,11 @@ def _check_streams(provider: Provider, requested: str) -> None:
 
 
 def _relay(provider: Provider, asked: InferenceRequest) -> Relay:
-    environment = settings.ENVIRONMENT
     return Relay(
         provider.stream(user_message(single_input(provider, asked))),
         _framing,
-        total_seconds=environment.total_seconds,
-        write_seconds=environment.write_seconds,
+        total_seconds=_environment.total_seconds,
+        write_seconds=_environment.write_seconds,
     )
 
 

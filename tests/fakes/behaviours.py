@@ -274,7 +274,7 @@ async def web_page(exchange: Exchange) -> None:
     exchange.whole(b"<html>Welcome</html>", "text/html")
 
 
-async def whole(exchange: Exchange) -> None:
+async def whole(exchange: Exchange, *_: str) -> None:
     """Answer without a stream although one was asked for."""
     exchange.json(completion(exchange))
 

@@ -1,0 +1,160 @@
+"""Measure what a stream costs the gateway: CPU time, time to first delta, memory.
+
+Starts a gateway as its users do and the fake provider of the tests, both on 127.0.0.1 and with nothing kept, drives
+them from this process, prints a table and stops them.
+
+    python -m benchmarks.stream --quick
+    python -m benchmarks.stream --service echo --rounds 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import uvloop
+
+from benchmarks import loads
+from benchmarks.client import StreamFailed
+from benchmarks.loads import Measurements
+from benchmarks.processes import fake_provider
+from benchmarks.table import notes, table
+from benchmarks.targets import SERVICES, GatewayTarget, ProviderTarget, Target
+from tests.gateway import Gateway
+
+# Each open stream holds two descriptors of the gateway; the rest is for everything else.
+_DESCRIPTORS_PER_STREAM, _OTHER_DESCRIPTORS = 2, 200
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured; see the help of the options."""
+
+    rounds: int
+    requests: int
+    seconds: float
+    streams: int
+
+    def __str__(self) -> str:
+        return f"rounds: {self.rounds}, requests: {self.requests}, seconds: {self.seconds:g}, streams: {self.streams}"
+
+
+FULL = Size(rounds=3, requests=4000, seconds=5.0, streams=500)
+QUICK = Size(rounds=1, requests=1500, seconds=2.0, streams=200)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    if sys.platform != "linux":
+        sys.exit("CPU time and memory are read as Linux shows them; on this system there is nothing to measure with.")
+    size = _size(options)
+    _allow_descriptors(size.streams)
+    # A benchmark that is told to stop stops what it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    rounds = []
+    try:
+        for number in range(size.rounds):
+            print(f"round {number + 1} of {size.rounds} …", file=sys.stderr, flush=True)
+            rounds.append(_round(options.service, size))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except (StreamFailed, OSError) as error:
+        sys.exit(f"The benchmark stopped: {str(error) or 'an answer took too long'}")
+    print(f"\nservice [{options.service}], {size}, median (lowest-highest round)\n")
+    print("\n".join((*table(rounds), "", *notes())))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.stream",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--service", choices=sorted(SERVICES), default="openai", help="default: %(default)s")
+    parser.add_argument("--quick", action="store_true", help="take less than 30 s; smaller defaults, in brackets below")
+    for name, kind, most, what in (
+        ("rounds", int, 100, "each with a gateway of its own"),
+        ("requests", int, 1_000_000, "streams of the CPU per request"),
+        ("seconds", float, 300, "how long lone deltas are counted"),
+        ("streams", int, 20_000, "how many slow streams are open at once"),
+    ):
+        default = f"default: {getattr(FULL, name):g} [{getattr(QUICK, name):g}]"
+        parser.add_argument(f"--{name}", type=_positive(kind, most), metavar="N", help=f"{what}; {default}")
+    return parser
+
+
+def _size(options: argparse.Namespace) -> Size:
+    default = QUICK if options.quick else FULL
+    given = {name: value for name in vars(default) if (value := getattr(options, name)) is not None}
+    return Size(**(vars(default) | given))
+
+
+def _positive(kind: type[int] | type[float], most: int) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = 0
+        if not 0 < number <= most:
+            raise argparse.ArgumentTypeError(f"[{text}] is not a number above 0 and up to {most}")
+        return number
+
+    return parse
+
+
+def _allow_descriptors(streams: int) -> None:
+    """Raise this process's limit, which those it starts inherit."""
+    needed = streams * _DESCRIPTORS_PER_STREAM + _OTHER_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        sys.exit(f"--streams {streams} needs {needed} open files, the limit of this system is {hard} (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _round(service: str, size: Size) -> list[Measurements]:
+    """Return the measurements of the gateway and, where the service has a provider, of the provider."""
+    with _targets(service) as targets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_measure(targets, size))
+
+
+@contextlib.contextmanager
+def _targets(service: str) -> Iterator[list[Target]]:
+    direct = SERVICES[service].direct
+    with ExitStack() as stack:
+        provider = stack.enter_context(fake_provider()) if direct else None
+        # The call that validates a new endpoint is no part of a stream.
+        gateway = stack.enter_context(Gateway.started(GATEWAY_SKIP_VALIDATION="true"))
+        targets: list[Target] = [GatewayTarget(gateway, service, provider)]
+        if direct and provider:
+            targets.append(ProviderTarget(provider, direct))
+        yield targets
+
+
+async def _measure(targets: Sequence[Target], size: Size) -> list[Measurements]:
+    found: list[Measurements] = [{} for _ in targets]
+    for target in targets:
+        await loads.warm_up(target)
+    found[0] |= await loads.open_slow_streams(targets[0], size.streams)
+    for target, values in zip(targets, found, strict=True):
+        values |= await loads.short_streams(target, size.requests)
+        values |= await loads.bursts(target, max(1, size.requests // 20))
+        values |= await loads.lone_deltas(target, size.seconds)
+    for values, first in zip(found, await loads.first_deltas(targets, max(10, size.requests // 4)), strict=True):
+        values |= first
+    for percentile in ("p50", "p99"):
+        direct = found[1][f"first_{percentile}"] if len(found) > 1 else 0.0
+        found[0][f"added_{percentile}"] = found[0][f"first_{percentile}"] - direct
+    return found
+
+
+if __name__ == "__main__":
+    main()
