@@ -1,8 +1,9 @@
 """What every process keeps in memory, and how it learns that it changed.
 
 One row holds a version number. A writer raises it in its own transaction; every process looks at it once a second,
-off the path of requests. An entry counts while the number that was read before its rows is still the newest known.
-So a change takes effect at once in the process that made it, and within a second in all others, on any database.
+off the path of requests, and with Redis at each message (access.news). An entry counts while the number that was read
+before its rows is still the newest known. So a change takes effect at once in the process that made it, and within a
+second in all others, on any database.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Final, Generic, TypeVar
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
 
+from access import news
 from wire.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class _Version:
         self.fresh_until = 0.0
         self._lock = threading.Lock()
         self._poller: threading.Thread | None = None
+        self._news = threading.Event()
 
     def accept(self, number: int) -> None:
         with self._lock:
@@ -58,11 +61,13 @@ class _Version:
             if self._poller is None:
                 self._poller = threading.Thread(target=self._poll, name="version poller", daemon=True)
                 self._poller.start()
+                news.listen(self._news.set)
 
     def _poll(self) -> None:
         failing = False
         while True:
-            time.sleep(POLL_SECONDS)
+            self._news.wait(POLL_SECONDS)
+            self._news.clear()
             try:
                 # The connection is kept: to open one each second would cost more than all the looking.
                 self.accept(read_version())
@@ -94,7 +99,12 @@ def changed() -> None:
         # A flush took the row, or fixtures are being loaded before it.
         ConfigVersion.objects.create(pk=1, number=1)
     number = read_version()
-    transaction.on_commit(lambda: version.accept(number))
+    transaction.on_commit(lambda: _tell(number))
+
+
+def _tell(number: int) -> None:
+    version.accept(number)
+    news.publish()
 
 
 class VersionedCache(Generic[_Value]):

@@ -91,8 +91,11 @@ def settings() -> dict[str, tuple[Setting, list[str]]]:
     return found
 
 
-def parse(given: Mapping[str, Any] | None) -> tuple[dict[str, Any], list[Problem]]:
-    """Return complete chunking settings and all problems; an absent or empty section stands for the default."""
+def parse(given: Mapping[str, Any] | None, largest: int | None = None) -> tuple[dict[str, Any], list[Problem]]:
+    """Return complete chunking settings and all problems; an absent or empty section stands for the default.
+
+    No chunk may have more than `largest` words.
+    """
     if not given:
         return dict(DEFAULT), []
     named = _settings.parse(Strategy, "", given)
@@ -105,4 +108,8 @@ def parse(given: Mapping[str, Any] | None) -> tuple[dict[str, Any], list[Problem
         Problem(key, f"[{Strategy.scope}] does not allow the setting [{key[:80]}] for this strategy")
         for key in sorted(parsed.unknown)
     ]
+    size = parsed.values.get("max_chunk_size")
+    if largest is not None and size is not None and size > largest:
+        text = f"[{Strategy.scope}] Invalid value [{size}]. [max_chunk_size] must be less than or equal to [{largest}]"
+        refused.append(Problem("max_chunk_size", text))
     return _settings.nested(declaration, parsed.values, ""), [*parsed.problems, *refused]

@@ -14,18 +14,17 @@ from endpoints.providers import load
 from endpoints.providers._base import Provider, unknown_settings
 from endpoints.providers._http import check_url
 from endpoints.providers._settings import (
-    MASK,
     Parsed,
     Problem,
     Setting,
     Settings,
     applying,
-    java_text,
     missing,
     nested,
     parse,
     relations,
 )
+from endpoints.providers._values import MASK, java_text
 from wire.errors import SettingsInvalid, StatusError
 
 SECTIONS = ("service_settings", "task_settings", "chunking_settings")
@@ -116,7 +115,7 @@ def created(service: str, task_type: str, body: Mapping[str, Any]) -> Configurat
     )
     service_part = parse(provider.service_settings, task_type, service_section)
     task_part = parse(provider.task_settings, task_type, task_section)
-    chunks, problems = _chunking(body, task_type)
+    chunks, problems = _chunking(provider, body, task_type)
     new = Configuration(provider, task_type, service_part.values, task_part.values, chunks)
     problems = [*service_part.problems, *task_part.problems, *problems]
     _refuse([*problems, *_refused_addresses(new), *_masks_of_nothing(new)])
@@ -138,9 +137,10 @@ def updated(old: Configuration, body: Mapping[str, Any], unreadable: Collection[
     task_values, task_problems = _merged(provider.task_settings, task_type, old.task_values, task_part)
     chunks, chunking_problems = old.chunking_settings, list[Problem]()
     if "chunking_settings" in body:
-        chunks, chunking_problems = _chunking(body, task_type)
+        chunks, chunking_problems = _chunking(provider, body, task_type)
     new = Configuration(provider, task_type, service_values, task_values, chunks)
     problems = [*service_problems, *task_problems, *chunking_problems]
+    problems += provider.service_settings.check_update(old.service_values, service_values)
     problems += _secrets_to_give_again(old, new, (service_part, task_part), unreadable)
     _refuse([*problems, *new.problems(problems)])
     _refuse_unknown(provider, task_type, body, service_part, task_part)
@@ -156,10 +156,12 @@ def section(body: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     raise StatusError(f"field [{name}] is not of the expected type. The value [{shown}] cannot be converted to a [Map]")
 
 
-def _chunking(body: Mapping[str, Any], task_type: str) -> tuple[dict[str, Any] | None, list[Problem]]:
+def _chunking(
+    provider: type[Provider], body: Mapping[str, Any], task_type: str
+) -> tuple[dict[str, Any] | None, list[Problem]]:
     if task_type not in chunking.TASK_TYPES:
         return None, []
-    return chunking.parse(section(body, "chunking_settings"))
+    return chunking.parse(section(body, "chunking_settings"), provider.largest_chunk)
 
 
 def _given(declaration: type[Settings], task_type: str, body: Mapping[str, Any]) -> Parsed:
@@ -170,7 +172,7 @@ def _merged(
     declaration: type[Settings], task_type: str, old: Mapping[str, Any], given: Parsed
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Return the old values with the given ones over them, a null standing for the default; and the problems."""
-    values, problems = dict(old), list(given.problems)
+    values, problems = dict(old), [*given.problems, *_not_to_be_said(declaration, given)]
     wrong = {problem.field for problem in problems}
     for one in applying(declaration, task_type):
         if one.name not in given.present or one.key in wrong:
@@ -180,6 +182,11 @@ def _merged(
         if values[one.name] != old[one.name] and not one.updatable:
             problems.append(Problem(one.key, _fixed(declaration, one)))
     return values, problems
+
+
+def _not_to_be_said(declaration: type[Settings], given: Parsed) -> Iterator[Problem]:
+    if given.present:
+        yield from declaration.check_given({name: given.values[name] for name in given.present})
 
 
 def _unmasked(one: Setting, new: Any, old: Any) -> Any:
@@ -230,7 +237,7 @@ def _refused_addresses(new: Configuration) -> Iterator[Problem]:
     """Refuse addresses that the gateway would never connect to."""
     for one in applying(new.provider.service_settings, new.task_type):
         value = new.service_values[one.name]
-        if one.url and value and (reason := check_url(value, gateway.ENVIRONMENT.private_hosts)):
+        if one.url and value and (reason := check_url(one.as_url(value), gateway.ENVIRONMENT.private_hosts)):
             text = f"[service_settings] Invalid url [{value[:200]}] received for field [{one.key}]. Error: {reason}"
             yield Problem(one.key, text)
 

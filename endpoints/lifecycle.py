@@ -20,7 +20,7 @@ from endpoints.encryption import encrypt
 from endpoints.models import LONGEST_ID, Endpoint, EndpointSecret, is_inference_id
 from endpoints.providers import load, names
 from endpoints.providers._base import TASK_TYPES
-from endpoints.providers._settings import java_text
+from endpoints.providers._values import java_text
 from wire.errors import AlreadyExists, NotFound, RequestInvalid, StatusError
 
 VALIDATION_SECONDS = 30.0
@@ -48,7 +48,9 @@ def create(
         raise StatusError("Missing required field [service_settings]")
     check_supported(service, task_type)
     chosen = configuration.created(service, task_type, body)
-    endpoint = Endpoint(inference_id=inference_id, task_type=task_type, service=service)
+    chosen.provider.check_id(inference_id, chosen.service_values)
+    stored_as = chosen.provider.alias_of or service
+    endpoint = Endpoint(inference_id=inference_id, task_type=task_type, service=stored_as)
     _fill(endpoint, chosen)
     if validate:
         endpoint.dimensions = validation.validate(inference_id, chosen, "creation", timeout)

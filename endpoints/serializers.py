@@ -60,6 +60,6 @@ def _configuration(one: Setting, task_types: tuple[str, ...]) -> dict[str, Any]:
         "type": one.kind,
         "supported_task_types": [name for name in task_types if one.applies_to(name)],
     }
-    if one.default is not None:
-        facts["default_value"] = one.default
+    if one.listed_default is not None:
+        facts["default_value"] = one.listed_default
     return facts

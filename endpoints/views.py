@@ -110,5 +110,6 @@ class ServicesView(InferenceView):
 
     def get(self, request: Request, task_type: str | None = None) -> HttpResponse:
         wanted = self.task_type
-        services = [name for name in names() if wanted in (None, "any", *load(name).task_types)]
-        return self.json([service_listing(name) for name in services])
+        services = [name for name in names() if not load(name).alias_of]
+        offered = [name for name in services if wanted in (None, "any", *load(name).task_types)]
+        return self.json([service_listing(name) for name in offered])

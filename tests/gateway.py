@@ -117,6 +117,7 @@ class Gateway:
                 printed = _wait_until_it_answers(process, port, log)
                 gateway = cls(process, port, printed)
                 gateway._log = log
+                gateway.data_dir = Path(variables["GATEWAY_DATA_DIR"])
                 yield gateway
             finally:
                 stop(process)
@@ -166,6 +167,7 @@ class Gateway:
         return self._log.read_text()
 
     _log: Path
+    data_dir: Path
 
     @contextmanager
     def _sent(

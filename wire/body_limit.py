@@ -10,7 +10,6 @@ from wire import json
 from wire.elastic import error_body
 from wire.errors import TooLarge
 
-
 # A client that is still sending often misses an answer that comes with a closed connection. So what it sends is
 # thrown away for a while; one that goes on for longer is cut off.
 _DISCARD_BYTES = 64 * 2**20
@@ -18,7 +17,10 @@ _DISCARD_SECONDS = 5
 
 
 class _BodyTooLarge(Exception):
-    pass
+    """`more` says whether the client is still sending."""
+
+    def __init__(self, more: bool) -> None:
+        self.more = more
 
 
 class BodyLimit:
@@ -35,7 +37,8 @@ class BodyLimit:
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         # Longer than any number worth reading; int() would refuse thousands of digits by an error of its own.
         if len(length) > 18 or (length.isdigit() and int(length) > self._limit):
-            await self._refuse(receive, send)
+            await _discard(receive)
+            await self._refuse(send)
             return
         await self._counted(scope, receive, send)
 
@@ -48,7 +51,7 @@ class BodyLimit:
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self._limit:
-                    raise _BodyTooLarge
+                    raise _BodyTooLarge(message.get("more_body", False))
             return message
 
         async def noting(message: Any) -> None:
@@ -58,14 +61,14 @@ class BodyLimit:
 
         try:
             await self._app(scope, counting, noting)
-        except _BodyTooLarge:
-            if not started:
-                await self._refuse(receive, send)
-
-    async def _refuse(self, receive: Any, send: Any) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_DISCARD_SECONDS):
+        except _BodyTooLarge as error:
+            if started:
+                return
+            if error.more:
                 await _discard(receive)
+            await self._refuse(send)
+
+    async def _refuse(self, send: Any) -> None:
         error = TooLarge(self._limit)
         body = json.encode(error_body(error))
         headers = [
@@ -80,8 +83,10 @@ class BodyLimit:
 
 async def _discard(receive: Any) -> None:
     left = _DISCARD_BYTES
-    while left > 0:
-        message = await receive()
-        if not message.get("more_body", False):
-            return
-        left -= len(message["body"])
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from endpoints.providers._settings import Settings, build, declared, java_text, parse
+from endpoints.providers._settings import Settings, build, declared, parse
+from endpoints.providers._values import java_text
 from wire.errors import SettingsInvalid, StatusError
 
 if TYPE_CHECKING:
@@ -172,6 +173,10 @@ class Provider:
     """How messages call this service's completions, as in `OpenAI chat completions`."""
     needs_validation: ClassVar[bool] = True
     """Whether creating an endpoint asks the provider something first."""
+    alias_of: ClassVar[str] = ""
+    """The service as which endpoints of this one are stored and shown; it is not listed itself."""
+    largest_chunk: ClassVar[int | None] = None
+    """The most that `max_chunk_size` may be, where the models set a limit."""
 
     def __init__(self, binding: Binding) -> None:
         self.binding = binding
@@ -191,6 +196,10 @@ class Provider:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the sections of a request with settings moved that older versions of the API had elsewhere."""
         return service_settings, task_settings
+
+    @classmethod
+    def check_id(cls, inference_id: str, service_values: Mapping[str, Any]) -> None:
+        """Raise StatusError where a new endpoint with these settings must not be called `inference_id`."""
 
     def with_task_settings(self, given: Mapping[str, Any]) -> Provider:
         """Return this provider with `given` over the stored task settings, for one request.
@@ -225,6 +234,10 @@ class Provider:
         raise NotImplementedError
 
     async def embed(self, texts: Sequence[str], input_type: str | None = None) -> Embeddings:
+        raise NotImplementedError
+
+    async def embed_sparse(self, texts: Sequence[str]) -> Sequence[Mapping[str, float]]:
+        """Return, for each text, the weights of its tokens."""
         raise NotImplementedError
 
     async def rerank(

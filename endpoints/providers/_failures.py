@@ -6,14 +6,14 @@ A provider's message is cut, and the secrets of the endpoint, which some provide
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
 from endpoints.providers._http import ConnectionFailed
-from endpoints.providers._settings import MASK
+from endpoints.providers._values import MASK
 from wire.errors import ProviderError
 
 LONGEST_MESSAGE = 500
@@ -42,6 +42,8 @@ class Failures:
     """Host and port."""
     secrets: Callable[[], Sequence[str]] = field(repr=False)
     """Asked only where there is a message; a token may have been fetched meanwhile."""
+    error_type: str = ""
+    """What stands for the type of every error, for services that name none."""
 
     def connection(self, failure: ConnectionFailed) -> ProviderError:
         return self.not_answered(failure.cause, status=failure.status)
@@ -68,7 +70,8 @@ class Failures:
         return ProviderError(f"The {self.name} answer for {whose} was cut off. Cause: {cause}", status=status)
 
     def read_message(self, body: bytes) -> ProviderMessage:
-        return read_message(body, self.secrets())
+        message = read_message(body, self.secrets())
+        return replace(message, type=self.error_type) if self.error_type else message
 
     @staticmethod
     def _with_message(start: str, status: int, message: ProviderMessage) -> ProviderError:
@@ -77,20 +80,31 @@ class Failures:
 
 
 def read_message(body: bytes, secrets: Sequence[str]) -> ProviderMessage:
-    """Return what a body says about an error: `{"error": {"message": ...}}` with OpenAI, `{"error": "..."}` and
-    `{"message": ...}` with others. `secrets` are taken out of it."""
+    """Return what a body says about an error: `{"error": {"message": ...}}` with OpenAI, the same in a list and with
+    the type as `status` with Google, `{"error": "..."}` and `{"message": ...}` with others. `secrets` are taken out
+    of it."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ProviderMessage()
+    if isinstance(value, list) and value:
+        value = value[0]
     if not isinstance(value, dict):
         return ProviderMessage()
-    error = value.get("error") or value
+    error = value.get("error") or _first(value.get("errors")) or value
     facts = error if isinstance(error, dict) else {**value, "message": error}
-    found = (facts.get(key) for key in ("message", "code", "param", "type"))
-    text, code, param, kind = (_shown(one, secrets) for one in found)
-    more = _shown(facts.get("error_description") or facts.get("detail"), secrets)
+    found = (facts.get(key) for key in ("message", "code", "param", "type", "status"))
+    text, code, param, kind, status = (_shown(one, secrets) for one in found)
+    if isinstance(facts.get("status"), str):
+        kind = kind or status
+    code = code or _shown(facts.get("http_status_code"), secrets)
+    more = _shown(facts.get("error_description") or facts.get("detail") or facts.get("errorMessage"), secrets)
     return ProviderMessage(": ".join(filter(None, (text, more)))[:LONGEST_MESSAGE], code, param, kind)
+
+
+def _first(errors: Any) -> Any:
+    """Return the first of IBM's list of errors; the others say less."""
+    return errors[0] if isinstance(errors, list) and errors else None
 
 
 def _shown(value: Any, secrets: Sequence[str]) -> str | None:

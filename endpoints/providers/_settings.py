@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from endpoints.providers._values import MASK, java_text, read, wrong_type
+
 _JAVA_NAMES = {"str": "String", "int": "Integer", "float": "Double", "bool": "Boolean", "list": "List", "map": "Map"}
-_LARGEST_INTEGER = 2**31 - 1
-MASK = "***"
-"""What stands for a secret value that is shown by its name only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,9 @@ class Setting:
     strings) or `map` (of strings). `default` may differ by task type: then `defaults` holds it. `task_types` is empty
     where it applies to all. A setting that is not `listed` is left out of the `_services` listing, one that is not
     `returned` is left out of every answer. `listed_updatable` differs from `updatable` where Elasticsearch's listing
-    says something else than its update does. Of a `masked` map the keys are shown and the values are secret.
+    says something else than its update does, and its `listed_default` seldom is the default. Of a `masked` map the
+    keys are shown and the values are secret. A `url` that may be a `bare_host` means https then. A
+    `multiline` secret is not sent as a header, so that it may have line ends.
     """
 
     name: str
@@ -52,10 +53,13 @@ class Setting:
     minimum: float | None
     maximum: float | None
     url: bool
+    bare_host: bool
     masked: bool
+    multiline: bool
     listed: bool
     listed_updatable: bool
     listed_required: bool
+    listed_default: Any
     returned: bool
     default: Any
     defaults: Mapping[str, Any]
@@ -65,6 +69,10 @@ class Setting:
 
     def default_for(self, task_type: str) -> Any:
         return self.defaults.get(task_type, self.default)
+
+    def as_url(self, value: str) -> str:
+        """Return the whole URL that `value`, the value of a `url` setting, means."""
+        return with_scheme(value) if self.bare_host else value
 
     @property
     def is_encrypted(self) -> bool:
@@ -89,10 +97,13 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     url: bool = False,
+    bare_host: bool = False,
     masked: bool = False,
+    multiline: bool = False,
     listed: bool = True,
     listed_updatable: bool | None = None,
     listed_required: bool | None = None,
+    listed_default: Any = None,
     returned: bool = True,
     default: Any = None,
     defaults: Mapping[str, Any] | None = None,
@@ -110,10 +121,13 @@ def setting(
         "minimum": minimum,
         "maximum": maximum,
         "url": url,
+        "bare_host": bare_host,
         "masked": masked,
+        "multiline": multiline,
         "listed": listed,
         "listed_updatable": (updatable or secret) if listed_updatable is None else listed_updatable,
         "listed_required": required if listed_required is None else listed_required,
+        "listed_default": listed_default,
         "returned": returned and not secret,
         "default": default,
         "defaults": dict(defaults or {}),
@@ -121,7 +135,7 @@ def setting(
     return dataclasses.field(default=default, repr=not (secret or masked), metadata={"setting": declaration})
 
 
-def rate_limit(default: int | Mapping[str, int]) -> Any:
+def rate_limit(default: int | Mapping[str, int], *, listed: bool = True) -> Any:
     """Declare `rate_limit.requests_per_minute`; every service has it, with a default of its own."""
     defaults = default if isinstance(default, Mapping) else {}
     return setting(
@@ -129,6 +143,7 @@ def rate_limit(default: int | Mapping[str, int]) -> Any:
         "Requests per minute that the gateway sends to the provider for one rate-limit group; more wait their turn.",
         key="rate_limit.requests_per_minute",
         updatable=True,
+        listed=listed,
         listed_updatable=False,
         minimum=1,
         default=None if defaults else default,
@@ -145,6 +160,16 @@ class Settings:
     @classmethod
     def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
         """Yield what is wrong between several settings; `values` maps names to parsed values, absent ones to None."""
+        yield from ()
+
+    @classmethod
+    def check_given(cls, given: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what an update must not say, whatever is stored; `given` has what stands in it, by name."""
+        yield from ()
+
+    @classmethod
+    def check_update(cls, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what an update must not change; a secret that cannot be read is None in `before`."""
         yield from ()
 
     @classmethod
@@ -188,6 +213,7 @@ def parse(declaration: type[Settings], task_type: str, given: Mapping[str, Any],
     """Read `given`, a section of a request's body. With `creating`, what is required must be there and what is
     absent gets its default; without, only what is given is looked at."""
     rest = _copy(given)
+    _spread_nulls(declaration, task_type, rest)
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     seen: set[str] = set()
@@ -200,7 +226,7 @@ def parse(declaration: type[Settings], task_type: str, given: Mapping[str, Any],
             if one.required and creating:
                 problems.append(missing(declaration, one))
             continue
-        values[one.name], problem = _read(declaration.scope, one, raw)
+        values[one.name], problem = read(declaration.scope, one, raw)
         if problem:
             problems.append(Problem(one.key, problem))
     problems.extend(_parents_that_are_no_objects(declaration, task_type, rest))
@@ -243,15 +269,9 @@ def build(declaration: type[Settings], values: Mapping[str, Any]) -> Settings:
     return declaration(**{name: value for name, value in values.items() if name in names})
 
 
-def java_text(value: Any) -> str:
-    """Return `value` as Elasticsearch prints it in messages: `{a=1, b=x, c={d=e}}`, `[1, 2]`, `true`, `null`."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}={java_text(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(java_text(item) for item in value) + "]"
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return str(value)
+def with_scheme(url: str) -> str:
+    """Return `url`, or the https URL of the bare host that it is."""
+    return url if "://" in url else f"https://{url}"
 
 
 def host_of(url: str) -> str:
@@ -280,6 +300,15 @@ def _copy(value: Any) -> Any:
     return {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
+def _spread_nulls(declaration: type[Settings], task_type: str, given: dict[str, Any]) -> None:
+    """Put, where an object of settings is null, a null for each of them."""
+    nulls = {key for key, value in given.items() if value is None}
+    for one in applying(declaration, task_type):
+        parent, _, inner = one.key.partition(".")
+        if inner and parent in nulls:
+            given[parent] = {**(given[parent] or {}), inner: None}
+
+
 def _take(given: dict[str, Any], key: str) -> tuple[bool, Any]:
     """Remove `key` (dotted: from the nested object, which goes too when it is empty) and return its value."""
     first, _, rest = key.partition(".")
@@ -306,11 +335,7 @@ def _parents_that_are_no_objects(
     for one in applying(declaration, task_type):
         parent = one.key.partition(".")[0]
         if parent != one.key and parent in rest and not isinstance(rest[parent], dict):
-            yield Problem(one.key, _wrong_type(parent, java_text(rest.pop(parent))[:200], "Map"))
-
-
-def _wrong_type(key: str, shown: str, expected: str) -> str:
-    return f"field [{key}] is not of the expected type. The value [{shown}] cannot be converted to a [{expected}]"
+            yield Problem(one.key, wrong_type(parent, java_text(rest.pop(parent))[:200], "Map"))
 
 
 def _shown(one: Setting, value: Any) -> Any:
@@ -322,93 +347,3 @@ def _shown(one: Setting, value: Any) -> Any:
 def missing(declaration: type[Settings], one: Setting) -> Problem:
     scope = "secret_settings" if one.secret else declaration.scope
     return Problem(one.key, f"[{scope}] does not contain the required setting [{one.key}]")
-
-
-def _read(scope: str, one: Setting, raw: Any) -> tuple[Any, str]:
-    """Return the value and "", or None and what is wrong."""
-    shown = MASK if one.is_encrypted else java_text(raw)[:200]
-    value = _convert(one.kind, raw)
-    if value is None:
-        return None, _wrong_type(one.key, shown, one.java_name)
-    problem = _judge(scope, one, value, shown)
-    return (None, problem) if problem else (_as_declared(one, value), "")
-
-
-def _as_declared(one: Setting, value: Any) -> Any:
-    """Return a value of which only some are allowed as the declaration spells it; requests may use any case."""
-    return next((name for name in one.allowed if name.lower() == value.lower()), value) if one.allowed else value
-
-
-def _convert(kind: str, raw: Any) -> Any:
-    """Return `raw` as `kind`, None where it is another type."""
-    if kind == "str":
-        return raw if isinstance(raw, str) else None
-    if kind == "bool":
-        return raw if isinstance(raw, bool) else None
-    if kind == "int":
-        return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
-    if kind == "float":
-        return _float(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
-    if kind == "list":
-        return tuple(raw) if isinstance(raw, list) and all(isinstance(item, str) for item in raw) else None
-    return raw if isinstance(raw, dict) and all(isinstance(item, str) for item in raw.values()) else None
-
-
-def _float(raw: float) -> float | None:
-    try:
-        return float(raw)
-    except OverflowError:
-        # An integer of hundreds of digits.
-        return None
-
-
-def _judge(scope: str, one: Setting, value: Any, shown: str) -> str:
-    if isinstance(value, str):
-        return _judge_text(scope, one, value, shown)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _judge_number(scope, one, value, shown)
-    if isinstance(value, tuple) and not value:
-        return f"[{scope}] Invalid value empty list. [{one.key}] must be a non-empty list"
-    return ""
-
-
-def _judge_text(scope: str, one: Setting, value: str, shown: str) -> str:
-    if not value.strip():
-        return f"[{scope}] Invalid value empty string. [{one.key}] must be a non-empty string"
-    if one.allowed and value.lower() not in {name.lower() for name in one.allowed}:
-        allowed = ", ".join(sorted(one.allowed))
-        return f"[{scope}] Invalid value [{shown}] received. [{one.key}] must be one of [{allowed}]"
-    if one.url:
-        # What stands before an @ may be a password.
-        shown = MASK if "@" in value else shown
-        reason = _url_problem(value, shown)
-        return f"[{scope}] Invalid url [{shown}] received for field [{one.key}]. Error: {reason}" if reason else ""
-    if one.secret and not (value.isascii() and value.isprintable()):
-        return f"[{scope}] Invalid value received. [{one.key}] must be printable ASCII without line ends"
-    return ""
-
-
-def _judge_number(scope: str, one: Setting, value: float, shown: str) -> str:
-    if one.minimum == 1 and value < 1:
-        return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be a positive integer"
-    if one.minimum is not None and value < one.minimum:
-        return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be greater than or equal to [{one.minimum}]"
-    maximum = _LARGEST_INTEGER if one.maximum is None else one.maximum
-    if value > maximum:
-        return f"[{scope}] Invalid value [{shown}]. [{one.key}] must be less than or equal to [{maximum}]"
-    return ""
-
-
-def _url_problem(value: str, shown: str) -> str:
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError as error:
-        return f"unable to parse url [{shown}]. Reason: {error}"
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        return f"unable to parse url [{shown}]. Reason: expected http(s)://host[:port]/path"
-    if any(character.isspace() or not character.isprintable() for character in value):
-        return f"unable to parse url [{shown}]. Reason: it contains white space or control characters"
-    if parts.username is not None or parts.password is not None or parts.fragment:
-        return f"unable to parse url [{shown}]. Reason: a user, a password or a fragment is not allowed in it"
-    return ""

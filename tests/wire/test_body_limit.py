@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -70,6 +71,23 @@ async def test_a_longer_one_of_unknown_length_is_refused_while_it_comes() -> Non
     status, body = await send(BodyLimit(Reader(), LIMIT), b"x" * 6, b"x" * 6, b"x" * 6)
     assert status == 413
     assert json.loads(body)["error"]["reason"].endswith("buffer limit [10]")
+
+
+async def test_a_body_that_ends_too_long_is_refused_at_once() -> None:
+    """Nothing more comes that would have to be waited for."""
+    async with asyncio.timeout(1):
+        status, _ = await send(BodyLimit(Reader(), LIMIT), b"x" * 6, b"x" * 6)
+    assert status == 413
+
+
+async def test_what_a_refused_client_still_sends_is_thrown_away() -> None:
+    communicator = opened(BodyLimit(Reader(), LIMIT), {"type": "http", "headers": [(b"content-length", b"99")]})
+    for _ in range(10):
+        await communicator.send_input({"type": "http.request", "more_body": True})
+    assert await communicator.receive_nothing()
+    await communicator.send_input({"type": "http.request", "body": b"x", "more_body": False})
+    assert (await communicator.receive_output())["status"] == 413
+    await communicator.receive_output()
 
 
 async def test_nothing_is_answered_twice() -> None:
