@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint lock bench
+.PHONY: run test lint lock bench extras
 
 run: $(VENV)/.run
 	@exec $(BIN)/python manage.py serve
@@ -16,13 +16,19 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# What Azure OpenAI with OAuth and Vertex AI need besides.
+extras: $(VENV)/.run
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-extras.lock
+
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.stream $(ARGS)
 
 # Pin all dependencies, with hashes and without download addresses.
+COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml
 lock:
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --all-extras -c requirements.lock -o requirements-extras.lock
+	$(COMPILE) --group dev -c requirements-extras.lock -o requirements-dev.lock
 
 $(VENV)/.run: requirements.lock
 	$(PYTHON) -m venv $(VENV)

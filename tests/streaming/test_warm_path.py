@@ -44,7 +44,7 @@ async def streamed(key: str) -> bytes:
     body = b""
     while True:
         message = await communicator.receive_output()
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if not message.get("more_body", False):
             break
     await communicator.wait()

@@ -36,7 +36,7 @@ class Reader:
 
 
 def opened(app: Any, scope: dict[str, Any]) -> Any:
-    return ApplicationCommunicator(app, scope)  # type: ignore[no-untyped-call]
+    return ApplicationCommunicator(app, scope)
 
 
 async def send(app: Any, *parts: bytes, length: bytes | None = None, path: str = "/") -> tuple[int, bytes]:
