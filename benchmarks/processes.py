@@ -56,10 +56,8 @@ class Program:
 
 @contextmanager
 def fake_provider() -> Iterator[Program]:
-    """Run the provider of the tests in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.fakes.provider"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    """Run the provider of `benchmarks.wires` in a process of its own."""
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.wires"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()

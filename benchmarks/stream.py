@@ -5,6 +5,7 @@ them from this process, prints a table and stops them.
 
     python -m benchmarks.stream --quick
     python -m benchmarks.stream --service echo --rounds 5
+    python -m benchmarks.stream --service all
 """
 
 from __future__ import annotations
@@ -15,22 +16,24 @@ import contextlib
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import uvloop
 
-from benchmarks import loads
+from benchmarks import beside, loads
 from benchmarks.client import StreamFailed
 from benchmarks.loads import Measurements
-from benchmarks.processes import fake_provider
+from benchmarks.processes import Program, fake_provider
 from benchmarks.table import notes, table
-from benchmarks.targets import SERVICES, GatewayTarget, ProviderTarget, Target
+from benchmarks.targets import SERVICES, GatewayTarget, ProviderTarget, Target, service_urls
 from tests.gateway import Gateway
 
 # Each open stream holds two descriptors of the gateway; the rest is for everything else.
 _DESCRIPTORS_PER_STREAM, _OTHER_DESCRIPTORS = 2, 200
+
+# Instead of a service: each of them beside `openai`, and nothing else.
+_ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _allow_descriptors(size.streams)
     # A benchmark that is told to stop stops what it started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    rounds = []
     try:
-        for number in range(size.rounds):
-            print(f"round {number + 1} of {size.rounds} …", file=sys.stderr, flush=True)
-            rounds.append(_round(options.service, size))
+        print("\n".join(_report(options.service, size)))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except (StreamFailed, OSError) as error:
         sys.exit(f"The benchmark stopped: {str(error) or 'an answer took too long'}")
-    print(f"\nservice [{options.service}], {size}, median (lowest-highest round)\n")
-    print("\n".join((*table(rounds), "", *notes())))
+
+
+def _report(service: str, size: Size) -> Iterator[str]:
+    """Yield the lines of all that is measured."""
+    if service != _ALL:
+        rounds = [_round(service, size) for _ in _counted(size.rounds, service)]
+        yield f"\nservice [{service}], {size}, median (lowest-highest round)\n"
+        yield from (*table(rounds), "", *notes())
+    if service != beside.REFERENCE:
+        names = sorted(SERVICES) if service == _ALL else [service]
+        others = dict.fromkeys((beside.REFERENCE, *names))
+        yield ""
+        yield from beside.lines([_round_beside(others, size) for _ in _counted(size.rounds, "beside openai")])
+
+
+def _counted(rounds: int, what: str) -> Iterator[None]:
+    for number in range(rounds):
+        print(f"{what}: round {number + 1} of {rounds} …", file=sys.stderr, flush=True)
+        yield
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--service", choices=sorted(SERVICES), default="openai", help="default: %(default)s")
+    parser.add_argument("--service", choices=[*sorted(SERVICES), _ALL], default="openai", help="default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="take less than 30 s; smaller defaults, in brackets below")
     for name, kind, most, what in (
         ("rounds", int, 100, "each with a gateway of its own"),
@@ -126,17 +143,32 @@ def _round(service: str, size: Size) -> list[Measurements]:
         return runner.run(_measure(targets, size))
 
 
+def _round_beside(services: Iterable[str], size: Size) -> dict[str, Measurements]:
+    """Return the measurements of the gateway with each of the services."""
+    with _running() as (gateway, provider), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        targets: dict[str, Target] = {name: GatewayTarget(gateway, name, provider) for name in services}
+        return runner.run(beside.measure(targets, size.requests, size.seconds))
+
+
 @contextlib.contextmanager
 def _targets(service: str) -> Iterator[list[Target]]:
-    direct = SERVICES[service].direct
-    with ExitStack() as stack:
-        provider = stack.enter_context(fake_provider()) if direct else None
-        # The call that validates a new endpoint is no part of a stream.
-        gateway = stack.enter_context(Gateway.started(GATEWAY_SKIP_VALIDATION="true"))
+    wire = SERVICES[service].wire
+    with _running() as (gateway, provider):
         targets: list[Target] = [GatewayTarget(gateway, service, provider)]
-        if direct and provider:
-            targets.append(ProviderTarget(provider, direct))
+        if wire is not None:
+            targets.append(ProviderTarget(provider, wire))
         yield targets
+
+
+@contextlib.contextmanager
+def _running() -> Iterator[tuple[Gateway, Program]]:
+    """Yield a gateway and the provider behind it."""
+    # The call that validates a new endpoint is no part of a stream.
+    with (
+        fake_provider() as provider,
+        Gateway.started(GATEWAY_SKIP_VALIDATION="true", GATEWAY_SERVICE_URLS=service_urls(provider)) as gateway,
+    ):
+        yield gateway, provider
 
 
 async def _measure(targets: Sequence[Target], size: Size) -> list[Measurements]:

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from benchmarks import wires
 from benchmarks.processes import Program
+from benchmarks.wires import Wire
 from tests.gateway import Gateway
 
 
@@ -22,8 +28,8 @@ class Answer:
     seconds_apart: float = 0.0
 
     @property
-    def model(self) -> str:
-        """The model that makes the fake provider answer so."""
+    def order(self) -> str:
+        """What a prompt has in it to make the provider answer so."""
         return f"tick:{self.seconds_apart}:{self.deltas}" if self.seconds_apart else f"burst:{self.deltas}"
 
     @property
@@ -33,45 +39,99 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Direct:
-    """How the fake provider is asked without a gateway; `delta` are the bytes that begin each delta it sends."""
-
-    path: str
-    body: Callable[[Answer], Mapping[str, Any]]
-    delta: bytes
-
-
-@dataclass(frozen=True)
 class Service:
-    """`settings` are the service settings of an endpoint that gives an answer, with the provider's URL, if any."""
+    """`wire` is what its provider speaks, None for a service without one. `settings` are the service settings of an
+    endpoint that gives an answer, with the provider's URL; services whose address is no setting take it from
+    GATEWAY_SERVICE_URLS, under their own name and that of their token service."""
 
+    wire: Wire | None
     settings: Callable[[Answer, str], Mapping[str, Any]]
-    direct: Direct | None = None
+    task_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def prompt(self, answer: Answer) -> str:
+        return answer.prompt if self.wire is None else f"{answer.order} {answer.prompt}"
 
 
-_OPENAI = Direct(
-    "/v1/chat/completions",
-    lambda answer: {
-        "messages": [{"role": "user", "content": answer.prompt}],
-        "model": answer.model,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    },
-    b'"delta": {"content"',
-)
+@cache
+def service_account() -> str:
+    """Return a key file of Google's with a key that was just made."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return json.dumps(
+        {
+            "type": "service_account",
+            "project_id": "project",
+            "private_key_id": "0",
+            "private_key": pem,
+            "client_email": "benchmark@project.iam.gserviceaccount.com",
+            "client_id": "0",
+            "token_uri": "https://oauth2.googleapis.com/token",
+        }
+    )
+
+
+_KEY = {"api_key": "benchmark-key"}
 SERVICES = {
-    "openai": Service(
-        lambda answer, provider: {
-            "api_key": "sk-benchmark",
-            "model_id": answer.model,
-            "url": f"{provider}{_OPENAI.path}",
-        },
-        _OPENAI,
-    ),
     "echo": Service(
+        None,
         lambda answer, _: {"words_per_second": 1 / answer.seconds_apart} if answer.seconds_apart else {},
     ),
+    "openai": Service(
+        wires.OPENAI,
+        lambda _, provider: {**_KEY, "model_id": "gpt-5", "url": f"{provider}{wires.OPENAI.path}"},
+    ),
+    "azureopenai": Service(
+        wires.OPENAI,
+        lambda *_: {**_KEY, "resource_name": "resource", "deployment_id": "gpt-5", "api_version": "2024-10-21"},
+    ),
+    "azureaistudio": Service(
+        wires.OPENAI,
+        lambda _, provider: {**_KEY, "target": provider, "provider": "cohere", "endpoint_type": "token"},
+    ),
+    "hugging_face": Service(
+        wires.OPENAI,
+        lambda _, provider: {**_KEY, "url": f"{provider}{wires.OPENAI.path}"},
+    ),
+    "anthropic": Service(
+        wires.ANTHROPIC,
+        lambda _, provider: {**_KEY, "model_id": "claude", "url": f"{provider}{wires.ANTHROPIC.path}"},
+        {"max_tokens": 10_000},
+    ),
+    "cohere": Service(
+        wires.COHERE,
+        lambda _, provider: {**_KEY, "model_id": "command", "url": provider},
+    ),
+    "googleaistudio": Service(
+        wires.GEMINI,
+        lambda *_: {**_KEY, "model_id": "gemini"},
+    ),
+    "googlevertexai": Service(
+        wires.GEMINI,
+        lambda *_: {
+            "service_account_json": service_account(),
+            "project_id": "project",
+            "location": "us-central1",
+            "model_id": "gemini",
+        },
+    ),
+    "watsonxai": Service(
+        wires.WATSONX,
+        lambda _, provider: {
+            **_KEY,
+            "url": provider,
+            "api_version": "2024-05-31",
+            "model_id": "llama",
+            "project_id": "project",
+        },
+    ),
 }
+
+
+def service_urls(provider: Program) -> str:
+    """Return GATEWAY_SERVICE_URLS, by which every service finds the provider."""
+    url = f"http://127.0.0.1:{provider.port}"
+    return ",".join(f"{name}={url},{name}.token={url}" for name, service in SERVICES.items() if service.wire)
+
 
 # High enough to hold nothing up; each service has a limit of its own otherwise.
 _NO_LIMIT = {"requests_per_minute": 1_000_000_000}
@@ -95,32 +155,38 @@ class GatewayTarget:
     def __init__(self, gateway: Gateway, service: str, provider: Program | None) -> None:
         self.program = Program(gateway.process.pid, gateway.port)
         self._gateway = gateway
-        self._service = service
+        self._name = service
+        self._service = SERVICES[service]
         self._provider = f"http://127.0.0.1:{provider.port}" if provider else ""
         self._endpoints: dict[Answer, str] = {}
 
     def request(self, answer: Answer) -> bytes:
-        path = f"/_inference/completion/{self._endpoint(answer)}/_stream"
+        path = f"{self._endpoint(answer)}/_stream"
         authorization = f"Authorization: ApiKey {self._gateway.key}\r\n"
-        return _request(self.program.port, path, {"input": answer.prompt}, authorization)
+        return _request(self.program.port, path, {"input": self._service.prompt(answer)}, authorization)
 
     def _endpoint(self, answer: Answer) -> str:
+        """Return the path of the endpoint that gives `answer`."""
         if answer not in self._endpoints:
-            settings = SERVICES[self._service].settings(answer, self._provider)
-            self._endpoints[answer] = self._gateway.put(self._service, **settings, rate_limit=_NO_LIMIT)
+            path = f"/_inference/completion/{self._name}-{len(self._endpoints)}"
+            settings = {**self._service.settings(answer, self._provider), "rate_limit": _NO_LIMIT}
+            body = {"service": self._name, "service_settings": settings, "task_settings": self._service.task_settings}
+            put = self._gateway.call("PUT", path, body)
+            assert put.status == 200, put.body
+            self._endpoints[answer] = path
         return self._endpoints[answer]
 
 
 class ProviderTarget:
     """The fake provider, asked without a gateway."""
 
-    def __init__(self, provider: Program, direct: Direct) -> None:
+    def __init__(self, provider: Program, wire: Wire) -> None:
         self.program = provider
-        self.delta = direct.delta
-        self._direct = direct
+        self.delta = wire.marker
+        self._path = wire.path
 
     def request(self, answer: Answer) -> bytes:
-        return _request(self.program.port, self._direct.path, self._direct.body(answer))
+        return _request(self.program.port, self._path, {"prompt": f"{answer.order} {answer.prompt}"})
 
 
 def _request(port: int, path: str, body: Mapping[str, Any], headers: str = "") -> bytes:

@@ -63,9 +63,11 @@ class HttpProvider(Provider):
     embeddings_name: ClassVar[str] = ""
     """How messages call this service's embeddings, as in `OpenAI embeddings`."""
     rerank_name: ClassVar[str] = ""
-    inputs_per_request: ClassVar[int] = 2048
+    inputs_per_request: int = 2048
     """How many texts the service embeds at once."""
     retries: ClassVar[Retries] = Retries()
+    error_type: ClassVar[str] = ""
+    """The type of every error of a service that names none."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
@@ -109,6 +111,11 @@ class HttpProvider(Provider):
     def read_embeddings(self, body: bytes, count: int, failures: Failures) -> Embeddings:
         """Return the `count` vectors in a whole answer, in the order of the inputs. Raise ProviderError."""
         raise NotImplementedError
+
+    def truncated(self, texts: Sequence[str]) -> Sequence[str]:
+        """Cut texts at `max_input_tokens`, taking three characters for a token as Elasticsearch does."""
+        limit = self.settings.max_input_tokens
+        return texts if limit is None else [text[: limit * 3] for text in texts]
 
     def rerank_body(
         self, query: str, texts: Sequence[str], top_n: int | None, return_documents: bool | None
@@ -247,7 +254,7 @@ class HttpProvider(Provider):
         return error, self.retries.wait_after(attempt, status, headers, message.code)
 
     def _failures(self, name: str) -> Failures:
-        return Failures(name, self.inference_id, host_of(self.url()), self._all_secrets)
+        return Failures(name, self.inference_id, host_of(self.url()), self._all_secrets, self.error_type)
 
     def _all_secrets(self) -> Sequence[str]:
         return (*self.secrets(), *(getattr(self.tasks, "headers", None) or {}).values())

@@ -10,10 +10,16 @@ from endpoints.providers._events import EventReader
 from endpoints.providers._failures import Failures, ProviderMessage
 from endpoints.providers._http_provider import HttpProvider
 from endpoints.providers._openai_chunks import ChunkReader, read_completion, read_embeddings
-from wire.errors import StatusError
+from wire.errors import SettingsInvalid, StatusError
 
 
 class OpenAICompatible(HttpProvider):
+    @property
+    def model_id(self) -> str | None:
+        """The model to ask for; None where the URL decides."""
+        model_id: str | None = self.settings.model_id
+        return model_id
+
     def chat_body(self, chat: Chat, *, stream: bool) -> Mapping[str, Any]:
         return {
             "messages": [_message(message) for message in chat.messages],
@@ -23,7 +29,7 @@ class OpenAICompatible(HttpProvider):
             "tools": chat.tools or None,
             "top_p": chat.top_p,
             "max_completion_tokens": chat.max_completion_tokens,
-            "model": chat.model or self.settings.model_id,
+            "model": chat.model or self.model_id,
             "n": 1,
             "stream": stream,
             "stream_options": {"include_usage": True} if stream else None,
@@ -40,7 +46,7 @@ class OpenAICompatible(HttpProvider):
     def embeddings_body(self, texts: Sequence[str], input_type: str | None) -> Mapping[str, Any]:
         return {
             "input": self.truncated(texts),
-            "model": self.settings.model_id,
+            "model": self.model_id,
             "user": getattr(self.tasks, "user", None),
             "dimensions": self.settings.dimensions,
         }
@@ -55,11 +61,6 @@ class OpenAICompatible(HttpProvider):
             return super().refusal_prefix(413, headers, message)
         return super().refusal_prefix(status, headers, message)
 
-    def truncated(self, texts: Sequence[str]) -> Sequence[str]:
-        """Cut texts at `max_input_tokens`, taking three characters for a token as Elasticsearch does."""
-        limit = self.settings.max_input_tokens
-        return texts if limit is None else [text[: limit * 3] for text in texts]
-
     def _reasoning_effort(self, reasoning: Mapping[str, Any] | None) -> Any:
         if reasoning is None:
             return None
@@ -67,6 +68,13 @@ class OpenAICompatible(HttpProvider):
         if effort is None:
             raise StatusError(f"{self.label} chat completion requires [reasoning.effort] to map to [reasoning_effort]")
         return effort
+
+
+def refuse_input_type(input_type: str | None) -> None:
+    """For services whose embeddings know none. Raise SettingsInvalid."""
+    if input_type not in (None, "unspecified"):
+        text = f"Invalid input_type [{input_type}]. The input_type option is not supported by this service"
+        raise SettingsInvalid(text)
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -1,10 +1,16 @@
-"""Access tokens by OAuth 2.0 client credentials (RFC 6749, section 4.4), kept until shortly before they end."""
+"""Access tokens by OAuth 2.0, kept until shortly before they end.
+
+How a token is asked for is a matter of the credentials: https://www.rfc-editor.org/rfc/rfc6749#section-4.4 here, a
+signed assertion or an API key with others.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakValueDictionary
 
 import httpx2
@@ -21,13 +27,47 @@ _LIFETIME_SECONDS = 300.0
 # A token that ends while a request is on its way is refused; a new one is fetched this much earlier.
 _EARLY_SECONDS = 60.0
 
+Post = Callable[[Mapping[str, str]], Coroutine[Any, Any, bytes]]
+"""Sends a form to the token URL and returns the body of the answer. Raises ProviderError where there is none."""
+
 
 @dataclass(frozen=True, slots=True)
-class ClientCredentials:
+class Credentials:
+    """Who asks for a token, and where. Equal ones share a token, so a subclass is a frozen dataclass too.
+
+    A subclass says by `form` what is sent, or by `obtain` how, where that takes more than one step.
+    """
+
     token_url: str
+
+    def form(self) -> Mapping[str, str]:
+        raise NotImplementedError
+
+    def secrets(self) -> Sequence[str]:
+        """Return what must not be in a message."""
+        raise NotImplementedError
+
+    async def obtain(self, post: Post) -> bytes:
+        """Return the JSON object with `access_token` and `expires_in`. Raise StatusError."""
+        return await post(self.form())
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials(Credentials):
     client_id: str
     client_secret: str = field(repr=False)
     scopes: tuple[str, ...]
+
+    def form(self) -> Mapping[str, str]:
+        return {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "scope": " ".join(self.scopes),
+        }
+
+    def secrets(self) -> Sequence[str]:
+        return (self.client_secret,)
 
 
 class _Answer(msgspec.Struct):
@@ -41,7 +81,7 @@ _decode = msgspec.json.Decoder(_Answer, strict=False).decode
 class Tokens:
     """The access token of one credential. Use `shared`, so that all endpoints with the same one share it."""
 
-    def __init__(self, http: HttpClient, credentials: ClientCredentials) -> None:
+    def __init__(self, http: HttpClient, credentials: Credentials) -> None:
         self._http = http
         self._credentials = credentials
         self._token = ""
@@ -49,7 +89,7 @@ class Tokens:
         self._fetching: asyncio.Task[str] | None = None
 
     async def get(self) -> str:
-        """Return a token that is good for now. Raise ProviderError. However many ask, one request is sent."""
+        """Return a token that is good for now. Raise StatusError. However many ask, one request is sent."""
         if time.monotonic() < self._until:
             return self._token
         if self._fetching is None or self._fetching.done():
@@ -68,17 +108,7 @@ class Tokens:
             self._until = 0.0
 
     async def _fetch(self) -> str:
-        try:
-            async with asyncio.timeout(_FETCH_SECONDS):
-                status, body = await self._ask()
-        except TimeoutError:
-            raise self._failed(f"no answer within [{_FETCH_SECONDS:g}s]", 408) from None
-        except ConnectionFailed as failure:
-            raise self._failed(failure.cause, failure.status) from None
-        except (httpx2.HTTPError, httpx2.InvalidURL):
-            raise self._failed("the request could not be sent", 500) from None
-        if status != 200:
-            raise self._refused(status, body)
+        body = await self._credentials.obtain(self._post)
         try:
             answer = _decode(body)
             lifetime = _LIFETIME_SECONDS if answer.expires_in is None else float(answer.expires_in)
@@ -90,15 +120,23 @@ class Tokens:
         self._until = time.monotonic() + lifetime - min(_EARLY_SECONDS, lifetime / 2)
         return self._token
 
-    async def _ask(self) -> tuple[int, bytes]:
-        credentials, client = self._credentials, self._http.client
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": credentials.client_id,
-            "client_secret": credentials.client_secret,
-            "scope": " ".join(credentials.scopes),
-        }
-        request = client.build_request("POST", credentials.token_url, data=form, headers={"Accept": "application/json"})
+    async def _post(self, form: Mapping[str, str]) -> bytes:
+        try:
+            async with asyncio.timeout(_FETCH_SECONDS):
+                status, body = await self._send(form)
+        except TimeoutError:
+            raise self._failed(f"no answer within [{_FETCH_SECONDS:g}s]", 408) from None
+        except ConnectionFailed as failure:
+            raise self._failed(failure.cause, failure.status) from None
+        except (httpx2.HTTPError, httpx2.InvalidURL):
+            raise self._failed("the request could not be sent", 500) from None
+        if status != 200:
+            raise self._refused(status, body)
+        return body
+
+    async def _send(self, form: Mapping[str, str]) -> tuple[int, bytes]:
+        client, headers = self._http.client, {"Accept": "application/json"}
+        request = client.build_request("POST", self._credentials.token_url, data=dict(form), headers=headers)
         answer = self._http.answer(await client.send(request, stream=True))
         try:
             return answer.status, await answer.read_all()
@@ -106,7 +144,7 @@ class Tokens:
             await answer.aclose()
 
     def _refused(self, status: int, body: bytes) -> ProviderError:
-        message = read_message(body, (self._credentials.client_secret,))
+        message = read_message(body, self._credentials.secrets())
         cause = f"status [{status}]" + (f", [{message.text}]" if message.text else "")
         return self._failed(cause, status if 400 <= status < 500 else 400)
 
@@ -115,10 +153,10 @@ class Tokens:
         return ProviderError(f"Failed to get an access token from [{host}]. Cause: {cause}", status=status)
 
 
-_shared: WeakValueDictionary[tuple[HttpClient, ClientCredentials], Tokens] = WeakValueDictionary()
+_shared: WeakValueDictionary[tuple[HttpClient, Credentials], Tokens] = WeakValueDictionary()
 
 
-def shared(http: HttpClient, credentials: ClientCredentials) -> Tokens:
+def shared(http: HttpClient, credentials: Credentials) -> Tokens:
     """Return the tokens of `credentials`. They are forgotten with the last endpoint that holds them."""
     tokens = _shared.get((http, credentials))
     if tokens is None:

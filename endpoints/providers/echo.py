@@ -29,7 +29,12 @@ class ServiceSettings(Settings):
         "First Word Delay", "Milliseconds until the first word comes.", updatable=True, minimum=0
     )
     words_per_delta: int = setting(
-        "Words per Delta", "How many words a piece of the stream has.", updatable=True, minimum=1, default=1
+        "Words per Delta",
+        "How many words a piece of the stream has.",
+        updatable=True,
+        minimum=1,
+        default=1,
+        listed_default=1,
     )
     fail_after_words: int | None = setting(
         "Fail after Words", "After so many words the answer fails; 0 is before the first.", updatable=True, minimum=0

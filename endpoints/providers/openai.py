@@ -9,17 +9,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from endpoints.providers import _tokens
+from endpoints.providers import _oauth, _tokens
 from endpoints.providers._base import Binding, Embeddings
 from endpoints.providers._headers import header_problems, value_problems
 from endpoints.providers._http_provider import Headers
-from endpoints.providers._openai_compatible import OpenAICompatible
+from endpoints.providers._openai_compatible import OpenAICompatible, refuse_input_type
 from endpoints.providers._settings import Problem, Settings, host_of, rate_limit, setting
-from wire.errors import SettingsInvalid
 
 _CHAT_URL = "https://api.openai.com/v1/chat/completions"
 _EMBEDDINGS_URL = "https://api.openai.com/v1/embeddings"
-_URLS = {"completion": _CHAT_URL, "chat_completion": _CHAT_URL, "text_embedding": _EMBEDDINGS_URL}
+_EMBEDDING_TASKS = ("text_embedding", "embedding")
+_URLS = {
+    "completion": _CHAT_URL,
+    "chat_completion": _CHAT_URL,
+    "text_embedding": _EMBEDDINGS_URL,
+    "embedding": _EMBEDDINGS_URL,
+}
 _OAUTH = ("client_id", "scopes", "token_url", "client_secret")
 
 
@@ -41,13 +46,13 @@ class ServiceSettings(Settings):
     dimensions: int | None = setting(
         "Dimensions",
         "Length of the vectors, for models that can make shorter ones.",
-        task_types=("text_embedding",),
+        task_types=_EMBEDDING_TASKS,
         minimum=1,
     )
     similarity: str | None = setting(
         "Similarity",
         "How the vectors are compared.",
-        task_types=("text_embedding",),
+        task_types=_EMBEDDING_TASKS,
         allowed=("cosine", "dot_product", "l2_norm"),
         default="dot_product",
         listed=False,
@@ -63,21 +68,25 @@ class ServiceSettings(Settings):
     client_secret: str | None = setting("Client Secret", "Secret of the OAuth 2.0 client.", secret=True)
     scopes: tuple[str, ...] | None = setting("Scopes", "OAuth 2.0 scopes to ask for.", updatable=True)
     token_url: str | None = setting("Token URL", "Where OAuth 2.0 tokens are fetched.", url=True, updatable=True)
-    requests_per_minute: int = rate_limit({"completion": 500, "chat_completion": 500, "text_embedding": 3000})
+    requests_per_minute: int = rate_limit(
+        {"text_embedding": 3000, "embedding": 3000, "completion": 500, "chat_completion": 500}
+    )
 
     @classmethod
     def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
         yield from value_problems(cls.scope, "organization_id", values.get("organization_id"))
-        given = [name for name in _OAUTH if values.get(name) is not None]
+        given = _oauth.given(_OAUTH, values)
         if values.get("api_key") is not None and given:
             text = "[service_settings] must have exactly one of [api_key] or [client_secret] field set"
             yield Problem("api_key", f"{text}; OAuth2 fields given: [{', '.join(given)}]")
-        elif given and len(given) < len(_OAUTH):
-            missing = [name for name in _OAUTH if name not in given]
-            text = "[service_settings] all OpenAI OAuth2 fields must be provided together; missing: "
-            yield Problem(missing[0], f"{text}[{', '.join(missing)}]")
         elif not given and values.get("api_key") is None:
             yield Problem("api_key", "[secret_settings] does not contain the required setting [api_key]")
+        else:
+            yield from _oauth.incomplete("OpenAI", _OAUTH, values)
+
+    @classmethod
+    def check_update(cls, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Problem]:
+        yield from _oauth.added_later(_OAUTH, before, after)
 
     @classmethod
     def destinations(cls, values: Mapping[str, Any], task_type: str) -> Mapping[str, str]:
@@ -106,7 +115,7 @@ class TaskSettings(Settings):
 class Provider(OpenAICompatible):
     label = "OpenAI"
     description = "OpenAI's models, and those of any server that speaks OpenAI's API."
-    task_types = ("text_embedding", "completion", "chat_completion")
+    task_types = ("text_embedding", "completion", "chat_completion", "embedding")
     streaming_task_types = ("completion", "chat_completion")
     service_settings = ServiceSettings
     task_settings = TaskSettings
@@ -146,9 +155,7 @@ class Provider(OpenAICompatible):
             self._tokens.drop(authorization.removeprefix("Bearer "))
 
     async def embed(self, texts: Sequence[str], input_type: str | None = None) -> Embeddings:
-        if input_type not in (None, "unspecified"):
-            text = f"Invalid input_type [{input_type}]. The input_type option is not supported by this service"
-            raise SettingsInvalid(text)
+        refuse_input_type(input_type)
         return await super().embed(texts)
 
 

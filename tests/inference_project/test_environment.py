@@ -24,6 +24,7 @@ WRONG = {
     "GATEWAY_SECRET_KEY": "short-and-secret",
     "GATEWAY_SECRET_KEYS": "not-a-key-and-secret",
     "GATEWAY_PRIVATE_HOSTS": "10.0.0.0/99",
+    "REDIS_URL": "http://127.0.0.1",
     "GATEWAY_SERVICE_URLS": "googleaistudio=nowhere",
     "GATEWAY_CA_BUNDLE": "/does/not/exist",
     "GATEWAY_MAX_BODY_BYTES": "-1",

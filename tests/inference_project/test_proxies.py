@@ -29,6 +29,6 @@ def test_nobody_else_is_believed() -> None:
 @pytest.mark.parametrize(("proto", "status"), [("https", 200), ("http", 301)])
 def test_a_trusted_proxy_says_whether_the_page_was_encrypted(proto: str, status: int) -> None:
     environment = {"GATEWAY_PUBLIC_URL": "https://gateway.example.org", "GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}
-    with Gateway.started(**environment) as gateway:
+    with Gateway.started(None, **environment) as gateway:
         headers = {"Host": "gateway.example.org", "X-Forwarded-Proto": proto}
         assert gateway.call("GET", "/admin/login/", headers=headers, key="").status == status

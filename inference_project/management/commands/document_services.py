@@ -57,6 +57,8 @@ def _service(name: str, provider: type[Provider]) -> Iterator[str]:
     yield f"**{provider.label}.** {provider.description}"
     yield ""
     yield f"- Task types: {_task_types(provider)}"
+    if provider.alias_of:
+        yield f"- Endpoints are stored and shown as those of `{provider.alias_of}`"
     if limit := _rate_limit(provider):
         yield f"- Requests per minute, unless set: {limit}"
     yield ""
