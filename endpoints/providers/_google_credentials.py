@@ -7,6 +7,7 @@ https://developers.google.com/identity/protocols/oauth2/service-account#authoriz
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,11 +47,22 @@ class ServiceAccount(Credentials):
 
 def problem_of(key: str) -> str:
     """Return why tokens cannot be asked for with `key`, "" where they can. Nothing of the key is in it."""
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+    if digest in _usable:
+        return ""
     try:
         _assertion(key)
     except _KeyUnusable as problem:
         return str(problem)
+    if len(_usable) >= _MOST_USABLE:
+        _usable.clear()
+    _usable.add(digest)
     return ""
+
+
+# To sign takes 50 ms, and stored keys are looked at whenever anything was changed.
+_usable: set[bytes] = set()
+_MOST_USABLE = 1000
 
 
 class _KeyUnusable(StatusError):

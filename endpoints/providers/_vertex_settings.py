@@ -176,16 +176,16 @@ def _problems_of_google(values: Mapping[str, Any]) -> Iterator[Problem]:
     missing = [name for name in ("project_id", "model_id") if values.get(name) is None]
     if missing:
         text = "For Google Vertex AI models, you must provide 'location', 'project_id', and 'model_id'."
-        yield Problem(missing[0], f"{text} Provided values: {_shown(values, 'location', 'project_id', 'model_id')}")
+        given = {name: values.get(name) for name in ("location", "project_id", "model_id")}
+        yield Problem(missing[0], f"{text} Provided values: {_shown(given)}")
     extra = [name for name in ("url", "streaming_url") if values.get(name) is not None]
     if extra:
         text = (
             "'provider' is either GOOGLE or null. For Google Vertex AI models 'uri' and 'streaming_uri' must not be "
             "provided. Remove 'url' and 'streaming_url' fields."
         )
-        yield Problem(
-            extra[0], f"{text} Provided values: {_shown(values, 'url', 'streaming_url').replace('url=', 'uri=')}"
-        )
+        given = {"uri": values.get("url"), "streaming_uri": values.get("streaming_url")}
+        yield Problem(extra[0], f"{text} Provided values: {_shown(given)}")
 
 
 def _bad_names(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -209,8 +209,7 @@ def _invalid(name: str, text: str) -> Problem:
     return Problem(name, f"[service_settings] {text}")
 
 
-def _shown(values: Mapping[str, Any], *names: str) -> str:
-    given = {name: values.get(name) for name in names}
+def _shown(given: Mapping[str, str | None]) -> str:
     return ", ".join(f"{name}={'null' if value is None else value[:200]}" for name, value in given.items())
 
 

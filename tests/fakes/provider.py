@@ -65,7 +65,9 @@ class FakeProvider:
 
     async def serve(self, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Connection(self, self._respond), "127.0.0.1", port, ssl=tls, backlog=4096)
+        server = await loop.create_server(
+            lambda: Connection(self, self._respond), "127.0.0.1", port, ssl=tls, backlog=4096
+        )
         scheme = "http" if tls is None else "https"
         self.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return server

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from endpoints.providers import _google_credentials
 from endpoints.providers._base import Provider
 from endpoints.providers._google_credentials import ServiceAccount, problem_of
 from tests.fakes import googlevertexai
@@ -140,6 +141,7 @@ def test_nothing_of_a_key_is_in_a_text() -> None:
 
 def test_without_google_auth_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "google.auth", None)
+    monkeypatch.setattr(_google_credentials, "_usable", set())
     with pytest.raises(StatusError, match=r'pip install "inference-gateway\[google\]"') as error:
         problem_of(key_file())
     assert error.value.status == 500
