@@ -97,7 +97,14 @@ def error_object(message: str, code: str | None = None) -> dict[str, Any]:
 def completion(exchange: Exchange) -> dict[str, Any]:
     message = {"role": "assistant", "content": prompt(exchange), "refusal": None}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-    return {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-fake", "choices": choices, "usage": USAGE}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1782955817,
+        "model": "gpt-fake",
+        "choices": choices,
+        "usage": USAGE,
+    }
 
 
 async def embeddings(exchange: Exchange) -> None:
