@@ -51,7 +51,9 @@ class Program:
         for pid in found:
             yield pid
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += map(int, children.read_text().split())
+                # A thread that has just ended has no children any more.
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    found += map(int, children.read_text().split())
 
 
 @contextmanager

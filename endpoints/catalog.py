@@ -116,6 +116,12 @@ def opened(endpoint: Endpoint) -> tuple[Configuration, dict[str, str]]:
 
 
 def _load(inference_id: str, http: HttpClient) -> Entry | None:
+    entry = _read(inference_id, http)
+    # Row and secrets are two reads; between them the endpoint may have been deleted, made anew or updated.
+    return _read(inference_id, http) if entry is not None and entry.fault else entry
+
+
+def _read(inference_id: str, http: HttpClient) -> Entry | None:
     endpoint = Endpoint.objects.named(inference_id)
     if endpoint is None:
         return None

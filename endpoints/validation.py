@@ -8,6 +8,7 @@ from typing import Literal
 from asgiref.sync import async_to_sync
 from django.conf import settings
 
+from access.database import give_back_connection
 from endpoints import catalog
 from endpoints.configuration import Configuration
 from endpoints.providers._base import VALIDATION_INPUT, Provider, user_message
@@ -20,10 +21,12 @@ Step = Literal["creation", "update"]
 def validate(inference_id: str, chosen: Configuration, step: Step, timeout: float | None) -> int | None:
     """Ask the provider; return the length of its vectors, None where it makes none or is not to be asked.
 
-    `timeout` is in seconds. Raise StatusError, caused by what the provider answered.
+    `timeout` is in seconds; meanwhile the calling thread has no database connection. Raise StatusError, caused by what
+    the provider answered.
     """
     if settings.ENVIRONMENT.skip_validation or not chosen.provider.needs_validation:
         return None
+    give_back_connection()
     try:
         length = async_to_sync(_ask)(inference_id, chosen, timeout)
     except ApiError as error:

@@ -152,5 +152,5 @@ def _input_type(text: str | None) -> str | None:
 
 
 def _hint(name: str, kinds: Kinds) -> str:
-    near = difflib.get_close_matches(name, kinds)
+    near = difflib.get_close_matches(name[:80], kinds)
     return f" did you mean [{near[0]}]?" if near else ""

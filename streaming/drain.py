@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from django.conf import settings
 
@@ -10,6 +12,8 @@ from streaming.relay import Relay
 from wire.errors import StatusError
 
 _began = False
+_ended = False
+_answering: set[asyncio.Task[object]] = set()
 
 
 def draining() -> bool:
@@ -19,7 +23,24 @@ def draining() -> bool:
 def check() -> None:
     """Raise StatusError (503) while the process is leaving."""
     if _began:
-        raise StatusError("The gateway is shutting down, try again", status=503)
+        raise _leaving()
+
+
+@asynccontextmanager
+async def interruptible() -> AsyncIterator[None]:
+    """Let an answer that is not streamed be ended too. Raise StatusError (503) then."""
+    task = asyncio.current_task()
+    assert task is not None
+    _answering.add(task)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not _ended:
+            raise
+        task.uncancel()
+        raise _leaving() from None
+    finally:
+        _answering.discard(task)
 
 
 def begin() -> None:
@@ -31,5 +52,13 @@ def begin() -> None:
 
 
 def _end_streams() -> None:
+    global _ended
+    _ended = True
     for relay in tuple(Relay.live):
-        relay.end(StatusError("The gateway is shutting down, try again", status=503), "drained")
+        relay.end(_leaving(), "drained")
+    for task in tuple(_answering):
+        task.cancel()
+
+
+def _leaving() -> StatusError:
+    return StatusError("The gateway is shutting down, try again", status=503)

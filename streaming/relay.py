@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import ClassVar
 
-from endpoints.providers._base import Batch
+from endpoints.providers._base import Batch, Delta
 from wire import times
 from wire.errors import ApiError, StatusError
 from wire.sse import Framing
@@ -29,6 +29,7 @@ class Relay:
     `open` waits for the first deltas: until then a failure is raised and has a status of its own. `events` yields the
     bytes to send and raises nothing but the cancellation of its task. Whoever made the relay closes it. `outcome`
     says how the stream ended: `complete`, `upstream_error`, `client_gone`, `stalled`, `timed_out` or `drained`.
+    `abort` drops the connection of a client that reads nothing.
     """
 
     live: ClassVar[set[Relay]] = set()
@@ -40,11 +41,13 @@ class Relay:
         *,
         total_seconds: float,
         write_seconds: float,
+        abort: Callable[[], None] | None = None,
     ) -> None:
         self._source = source
         self._framing = framing
         self._total_seconds = total_seconds
         self._write_seconds = write_seconds
+        self._abort = abort
         self._first: list[str] | None = None
         self._ending: ApiError | None = None
         self._waiting = False
@@ -55,25 +58,31 @@ class Relay:
         self.live.add(self)
 
     async def open(self, timeout: float | None) -> None:
-        """Wait for the first deltas, or for the end of an answer without any. Raise ApiError."""
+        """Wait for the first text, or for the end of an answer without any. Raise ApiError.
+
+        `timeout` is the time for a first sign of an answer; a model that thinks first gives one by its thoughts.
+        """
+        self._start_timer()
         try:
             async with asyncio.timeout(timeout):
-                self._first = await self._next_texts()
+                batch = await self._next_sign()
+            if batch is not None:
+                self._first = _texts(batch) or await self._next_texts()
         except TimeoutError:
             self.outcome = "timed_out"
             raise StatusError(f"Request timed out after [{times.elastic(timeout or 0)}]", status=408) from None
         except ApiError:
             self.outcome = "upstream_error"
             raise
+        except asyncio.CancelledError:
+            raise self._interrupted() from None
 
     async def events(self) -> AsyncGenerator[bytes, None]:
-        loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._timer = loop.call_later(_LOOK_SECONDS, self._look, loop.time() + self._total_seconds)
+        now = asyncio.get_running_loop().time
         try:
             texts = self._first
             while texts is not None and self._ending is None:
-                self._sending_since = loop.time()
+                self._sending_since = now()
                 yield self._framing.completion(texts)
                 self._sending_since = None
                 texts = None if self._ending else await self._next_texts()
@@ -82,18 +91,21 @@ class Relay:
             self.outcome = "upstream_error"
             last = self._framing.error(error)
         except asyncio.CancelledError:
-            # `end` cancels this task only while the provider is waited for; any other cancellation is not ours.
-            if self._ending is None or self._task is None:
-                raise
-            self._task.uncancel()
-            last = self._last()
+            last = self._framing.error(self._interrupted())
         except Exception:
             logger.exception("A stream failed by a mistake of the gateway")
             self.outcome = "upstream_error"
             last = self._framing.error(ApiError("internal error of the gateway"))
-        self._sending_since = loop.time()
+        self._sending_since = now()
         yield last
         self._stop_timer()
+
+    def _interrupted(self) -> ApiError:
+        """Return why `end` interrupted the wait for the provider. Raise CancelledError where it was somebody else."""
+        if self._ending is None or self._task is None:
+            raise asyncio.CancelledError
+        self._task.uncancel()
+        return self._ending
 
     def _last(self) -> bytes:
         if self._ending is not None:
@@ -116,27 +128,39 @@ class Relay:
         self.live.discard(self)
         await self._source.aclose()
 
+    async def _next_sign(self) -> Batch | None:
+        """Return the first batch that says anything, thoughts among it; None at the end of the answer."""
+        self._waiting = True
+        try:
+            async for batch in self._source:
+                if any(_says_something(choice.delta) for chunk in batch for choice in chunk.choices):
+                    return batch
+            return None
+        finally:
+            self._waiting = False
+
     async def _next_texts(self) -> list[str] | None:
         """Return the deltas of the next read that brought any, None at the end of the answer."""
         self._waiting = True
         try:
             async for batch in self._source:
-                texts = [choice.delta.content for chunk in batch for choice in chunk.choices if choice.delta.content]
-                if texts:
+                if texts := _texts(batch):
                     return texts
             return None
         finally:
             self._waiting = False
+
+    def _start_timer(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._timer = loop.call_later(_LOOK_SECONDS, self._look, loop.time() + self._total_seconds)
 
     def _look(self, deadline: float) -> None:
         """Judge the stream's limits, once in a while, instead of at every delta."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self._sending_since is not None and now - self._sending_since >= self._write_seconds:
-            # Nobody reads: there is no one to tell, so the task is stopped where it is.
-            self.outcome = "stalled"
-            if self._task is not None:
-                self._task.cancel()
+            self._drop()
             return
         if now >= deadline:
             limit = times.elastic(self._total_seconds)
@@ -144,7 +168,23 @@ class Relay:
             return
         self._timer = loop.call_later(_LOOK_SECONDS, self._look, deadline)
 
+    def _drop(self) -> None:
+        """Stop where nobody reads: there is no one to tell."""
+        self.outcome = "stalled"
+        if self._abort is not None:
+            self._abort()
+        elif self._task is not None:
+            self._task.cancel()
+
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _texts(batch: Batch | None) -> list[str]:
+    return [choice.delta.content for chunk in batch or () for choice in chunk.choices if choice.delta.content]
+
+
+def _says_something(delta: Delta) -> bool:
+    return bool(delta.content or delta.reasoning or delta.tool_calls)

@@ -30,6 +30,7 @@ from wire.sse import Framing
 
 ACTION = "cluster:monitor/xpack/inference/post"
 _PARAMETERS = frozenset({"timeout"})
+_LARGE_BODY = 262_144
 _SERVED_STREAMS = ("completion",)
 _DEFAULT_SECONDS = {"completion": 120.0, "chat_completion": 120.0}
 # Bound once: each look through Django's settings costs more than the rest of the line.
@@ -50,7 +51,7 @@ async def stream(request: HttpRequest, inference_id: str, task_type: str | None 
         provider, inference = await _resolve(request, caller, inference_id, requested)
         _check_streams(provider, requested)
         drain.check()
-        relay = _relay(provider, inference)
+        relay = _relay(request, provider, inference)
     except ApiError as error:
         return error_event(error, _framing)
     return await _opened(relay, _seconds(timeout, provider))
@@ -65,7 +66,7 @@ async def inference(request: HttpRequest, inference_id: str, task_type: str | No
         limit = _seconds(timeout, provider)
         _set_deadline(limit)
         try:
-            async with asyncio.timeout(limit):
+            async with drain.interruptible(), asyncio.timeout(limit):
                 return json_response(request, await infer(provider, asked))
         except TimeoutError:
             raise StatusError(f"Request timed out after [{times.elastic(limit or 0)}]", status=408) from None
@@ -91,15 +92,22 @@ async def _resolve(
     """Return the provider to ask and what to ask it. Raise ApiError."""
     require(caller, ACTION)
     if requested != "any":
-        asked = bodies.parse(request.body, requested)
+        asked = await _parse(request.body, requested)
     entry = await catalog.get(inference_id)
     if entry is None or not caller.reaches(entry):
         raise not_found(inference_id)
     if requested == "any":
-        asked = bodies.parse(request.body, entry.task_type)
+        asked = await _parse(request.body, entry.task_type)
     elif requested != entry.task_type:
         raise _incompatible(inference_id, requested, entry.task_type)
     return entry.ready().with_task_settings(asked.task_settings), asked
+
+
+async def _parse(body: bytes, task_type: str) -> InferenceRequest:
+    """Read the body; a large one in a thread, since the event loop would stand still meanwhile."""
+    if len(body) < _LARGE_BODY:
+        return bodies.parse(body, task_type)
+    return await asyncio.to_thread(bodies.parse, body, task_type)
 
 
 def _incompatible(inference_id: str, requested: str, task_type: str) -> StatusError:
@@ -131,12 +139,15 @@ def _check_streams(provider: Provider, requested: str) -> None:
         )
 
 
-def _relay(provider: Provider, asked: InferenceRequest) -> Relay:
+def _relay(request: HttpRequest, provider: Provider, asked: InferenceRequest) -> Relay:
+    # Our server's own extension; under another one a reader that stands still is only left alone.
+    abort = getattr(request, "scope", {}).get("extensions", {}).get("abort", {}).get("now")
     return Relay(
         provider.stream(user_message(single_input(provider, asked))),
         _framing,
         total_seconds=_environment.total_seconds,
         write_seconds=_environment.write_seconds,
+        abort=abort,
     )
 
 

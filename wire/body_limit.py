@@ -8,23 +8,26 @@ from typing import Any
 
 from wire import json
 from wire.elastic import error_body
-from wire.errors import TooLarge
+from wire.errors import ApiError, StatusError, TooLarge
 
 # A client that is still sending often misses an answer that comes with a closed connection. So what it sends is
 # thrown away for a while; one that goes on for longer is cut off.
 _DISCARD_BYTES = 64 * 2**20
 _DISCARD_SECONDS = 5
+# For the whole body; a connection that sends half of one must not be kept for ever.
+_BODY_SECONDS = 60
 
 
-class _BodyTooLarge(Exception):
+class _BodyRefused(Exception):
     """`more` says whether the client is still sending."""
 
-    def __init__(self, more: bool) -> None:
+    def __init__(self, error: ApiError, *, more: bool) -> None:
+        self.error = error
         self.more = more
 
 
 class BodyLimit:
-    """An ASGI application that refuses bodies of more than `limit` bytes with 413."""
+    """An ASGI application that refuses bodies of more than `limit` bytes with 413, and those that dawdle with 408."""
 
     def __init__(self, app: Any, limit: int) -> None:
         self._app = app
@@ -38,20 +41,29 @@ class BodyLimit:
         # Longer than any number worth reading; int() would refuse thousands of digits by an error of its own.
         if len(length) > 18 or (length.isdigit() and int(length) > self._limit):
             await _discard(receive)
-            await self._refuse(send)
+            await _refuse(send, TooLarge(self._limit))
             return
         await self._counted(scope, receive, send)
 
     async def _counted(self, scope: Any, receive: Any, send: Any) -> None:
-        seen, started = 0, False
+        seen, whole, started = 0, False, False
+        deadline = asyncio.get_running_loop().time() + _BODY_SECONDS
 
         async def counting() -> Any:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                text = f"the body of the request did not arrive within [{_BODY_SECONDS}s]"
+                raise _BodyRefused(StatusError(text, status=408), more=False) from None
+            whole = not message.get("more_body", False)
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self._limit:
-                    raise _BodyTooLarge(message.get("more_body", False))
+                    raise _BodyRefused(TooLarge(self._limit), more=message.get("more_body", False))
             return message
 
         async def noting(message: Any) -> None:
@@ -61,24 +73,24 @@ class BodyLimit:
 
         try:
             await self._app(scope, counting, noting)
-        except _BodyTooLarge as error:
+        except _BodyRefused as refused:
             if started:
                 return
-            if error.more:
+            if refused.more:
                 await _discard(receive)
-            await self._refuse(send)
+            await _refuse(send, refused.error)
 
-    async def _refuse(self, send: Any) -> None:
-        error = TooLarge(self._limit)
-        body = json.encode(error_body(error))
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-elastic-product", b"Elasticsearch"),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": error.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+
+async def _refuse(send: Any, error: ApiError) -> None:
+    body = json.encode(error_body(error))
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-elastic-product", b"Elasticsearch"),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _discard(receive: Any) -> None:

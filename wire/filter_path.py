@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 _NOTHING = object()
-_MAX_PATTERNS = 50
+_MAX_PATTERNS = 30
 _MAX_STEPS = 20
 
 Pattern = tuple[str, ...]
@@ -25,7 +25,9 @@ def apply(value: Any, filter_path: str) -> Any:
 
 
 def _steps(word: str) -> Pattern:
-    return tuple(word.split("."))[:_MAX_STEPS]
+    steps = word.split(".")[:_MAX_STEPS]
+    # Two `**` in a row say no more than one, and cost a search each.
+    return tuple(step for place, step in enumerate(steps) if not (place and step == steps[place - 1] == "**"))
 
 
 def _include(value: Any, patterns: list[Pattern]) -> Any:
@@ -33,16 +35,21 @@ def _include(value: Any, patterns: list[Pattern]) -> Any:
     if any(not pattern or pattern == ("**",) for pattern in patterns):
         return value
     if isinstance(value, list):
+        if not any(isinstance(item, (dict, list)) for item in value):
+            return _NOTHING
         kept = [part for item in value if (part := _include(item, patterns)) is not _NOTHING]
         return kept or _NOTHING
     if not isinstance(value, dict):
         return _NOTHING
-    chosen = {key: _include(item, _below(patterns, key)) for key, item in value.items() if _below(patterns, key)}
+    left = ((key, item, _below(patterns, key)) for key, item in value.items())
+    chosen = {key: _include(item, below) for key, item, below in left if below}
     return {key: item for key, item in chosen.items() if item is not _NOTHING} or _NOTHING
 
 
 def _exclude(value: Any, patterns: list[Pattern]) -> Any:
     if isinstance(value, list):
+        if not any(isinstance(item, (dict, list)) for item in value):
+            return value
         return [part for item in value if (part := _exclude(item, patterns)) is not _NOTHING]
     if not isinstance(value, dict):
         return value

@@ -7,6 +7,8 @@ from functools import lru_cache
 
 from wire.errors import BadRequest, MediaTypeInvalid, NotAcceptable, StatusError
 
+LONGEST = 500
+"""Headers are cut at this length before they are looked at, since what is remembered of them must be small."""
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 _ACCEPTED = frozenset(

@@ -5,18 +5,13 @@ All of it is async-native. One synchronous middleware would put a thread hop on 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction, sync_to_async
-from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
-
-from wire.errors import ApiError, BadRequest, TooLarge
-from wire.responses import error_response
 
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 BROWSER_PREFIX = "/admin"
@@ -29,7 +24,7 @@ def is_browser(request: HttpRequest) -> bool:
 
 
 class Elastic:
-    """Unpack compressed bodies, and send the headers that Elasticsearch sends with every answer of the API."""
+    """Send the headers that Elasticsearch sends with every answer of its API."""
 
     sync_capable, async_capable = False, True
 
@@ -40,40 +35,13 @@ class Elastic:
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if is_browser(request):
             return await self.get_response(request)
-        try:
-            unpack(request)
-        except ApiError as error:
-            response: HttpResponseBase = error_response(request, error)
-        else:
-            response = await self.get_response(request)
+        response = await self.get_response(request)
         headers = response.headers
         headers["X-Elastic-Product"] = "Elasticsearch"
         opaque_id = request.META.get("HTTP_X_OPAQUE_ID")
         if opaque_id and opaque_id.isascii() and opaque_id.isprintable():
             headers["X-Opaque-Id"] = opaque_id
         return response
-
-
-def unpack(request: HttpRequest) -> None:
-    """Replace a gzip body by what is in it, at most as large as a body may be. Raise BadRequest or TooLarge."""
-    encoding = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
-    if encoding in ("", "identity") or not request.body:
-        return
-    if encoding not in ("gzip", "x-gzip"):
-        raise BadRequest(f"Content-Encoding [{encoding[:40]}] is not supported, use [gzip] or none")
-    limit: int = settings.MAX_BODY_BYTES
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        # One byte more than allowed is enough to know that there is too much.
-        body = unpacker.decompress(request.body, limit + 1)
-    except zlib.error:
-        raise BadRequest("the body is not valid gzip, although Content-Encoding says so") from None
-    if len(body) > limit:
-        raise TooLarge(limit)
-    if not unpacker.eof or unpacker.unused_data:
-        raise BadRequest("the body is not valid gzip: it is cut off, or something stands behind its end")
-    request._body = body
-    request.META["CONTENT_LENGTH"] = str(len(body))
 
 
 def for_browsers(dotted: str) -> type[Any]:

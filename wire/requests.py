@@ -9,8 +9,9 @@ from typing import Literal
 from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest
 
+from wire.compression import unpack
 from wire.errors import BadRequest, BodyMissing
-from wire.media_types import check_content_type, check_format, check_versions
+from wire.media_types import LONGEST, check_content_type, check_format, check_versions
 
 COMMON_PARAMETERS = frozenset({"pretty", "human", "error_trace", "filter_path", "format"})
 NO_PARAMETERS: frozenset[str] = frozenset()
@@ -24,15 +25,16 @@ def uri(request: HttpRequest) -> str:
 
 
 def check(request: HttpRequest, *, parameters: Set[str], body: BodyRule) -> None:
-    """Check media types, the query's parameters and whether there is a body.
+    """Unpack the body, check media types, the query's parameters and whether there is a body.
 
-    Raise NotAcceptable, MediaTypeInvalid, BodyMissing or BadRequest.
+    Raise NotAcceptable, MediaTypeInvalid, BodyMissing, TooLarge or BadRequest.
     """
+    unpack(request)
     headers = request.META
-    content_type = headers.get("CONTENT_TYPE", "") if request.body else ""
+    content_type = headers.get("CONTENT_TYPE", "")[:LONGEST] if request.body else ""
     if request.body:
         check_content_type(content_type)
-    check_versions(headers.get("HTTP_ACCEPT", ""), content_type)
+    check_versions(headers.get("HTTP_ACCEPT", "")[:LONGEST], content_type)
     if headers.get("QUERY_STRING"):
         try:
             _check_parameters(request, parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.core.exceptions import TooManyFieldsSent
@@ -10,7 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from wire import filter_path, json
 from wire.elastic import error_body
 from wire.errors import ApiError
-from wire.media_types import response_type
+from wire.media_types import LONGEST, response_type
+
+logger = logging.getLogger(__name__)
+# How `endpoints.providers` introduces the text of a provider in a reason.
+_PROVIDERS_TEXT = " Error message: ["
 
 
 def json_response(request: HttpRequest, data: Any, status: int = 200) -> HttpResponse:
@@ -25,6 +30,10 @@ class ErrorResponse(HttpResponse):
 
     def __init__(self, error: ApiError, content: bytes, content_type: str) -> None:
         super().__init__(content, status=error.status, content_type=content_type)
+        if error.status >= 500:
+            # What a provider wrote is left out: it may quote a prompt.
+            reason = error.reason.partition(_PROVIDERS_TEXT)[0]
+            logger.error("Answered %d %s: %s", error.status, error.type, ascii(reason))
         self._more_lines: list[tuple[str, str]] = []
         for name, value in error.headers.items():
             first, *more = [value] if isinstance(value, str) else value
@@ -53,4 +62,4 @@ def _is_pretty(request: HttpRequest) -> bool:
 
 
 def _content_type(request: HttpRequest) -> str:
-    return response_type(request.META.get("HTTP_ACCEPT", ""), request.META.get("CONTENT_TYPE", ""))
+    return response_type(request.META.get("HTTP_ACCEPT", "")[:LONGEST], request.META.get("CONTENT_TYPE", "")[:LONGEST])

@@ -19,7 +19,8 @@ from wire.errors import ProviderError
 LONGEST_MESSAGE = 500
 # What is shorter is no secret, and to take it out would garble messages: a header may have the value `1`.
 _SHORTEST_SECRET = 4
-_STATUSES = frozenset(status.value for status in HTTPStatus)
+# A 304 must not have a body, so it cannot say what went wrong.
+_STATUSES = frozenset(status.value for status in HTTPStatus) - {HTTPStatus.NOT_MODIFIED}
 
 
 @dataclass(frozen=True, slots=True)

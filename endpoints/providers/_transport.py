@@ -211,6 +211,8 @@ def failure_of(error: Exception, url: URL, late: str, connect_seconds: float = 0
             return ConnectionFailed(late, status=408)
         case TimeoutError():
             return ConnectionFailed(f"no connection within [{connect_seconds:g}s]", repeatable=True)
+        case aiohttp.ClientConnectorDNSError() if error.os_error.errno == socket.EAI_AGAIN:
+            return ConnectionFailed("its name cannot be resolved now", repeatable=True)
         case aiohttp.ClientConnectorDNSError() | aiohttp.InvalidURL() | httpx2.InvalidURL():
             return invalid_host(str(url))
         case aiohttp.ClientConnectorCertificateError():

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from endpoints.providers._settings import Setting
 
+_LONGEST_TEXT = 2000
 _LARGEST_INTEGER = 2**31 - 1
 MASK = "***"
 """What stands for a secret value that is shown by its name only."""
 
 
 def java_text(value: Any) -> str:
-    """Return `value` as Elasticsearch prints it in messages: `{a=1, b=x, c={d=e}}`, `[1, 2]`, `true`, `null`."""
+    """Return `value` as Elasticsearch prints it in messages: `{a=1, b=x, c={d=e}}`, `[1, 2]`, `true`, `null`.
+
+    Long values are cut, since a request of megabytes may stand where a setting should.
+    """
+    pieces: list[str] = []
+    length = 0
+    for piece in _java_pieces(value):
+        pieces.append(piece)
+        length += len(piece)
+        if length > _LONGEST_TEXT:
+            return "".join(pieces)[:_LONGEST_TEXT] + "..."
+    return "".join(pieces)
+
+
+def _java_pieces(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}={java_text(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(java_text(item) for item in value) + "]"
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return str(value)
+        yield "{"
+        for number, (key, item) in enumerate(value.items()):
+            yield f"{', ' if number else ''}{key}="
+            yield from _java_pieces(item)
+        yield "}"
+    elif isinstance(value, (list, tuple)):
+        yield "["
+        for number, item in enumerate(value):
+            if number:
+                yield ", "
+            yield from _java_pieces(item)
+        yield "]"
+    elif isinstance(value, bool) or value is None:
+        yield {True: "true", False: "false", None: "null"}[value]
+    else:
+        yield str(value)
 
 
 def wrong_type(key: str, shown: str, expected: str) -> str:

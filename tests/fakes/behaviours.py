@@ -196,6 +196,17 @@ async def late(exchange: Exchange, seconds: str = "0.3") -> None:
     exchange.end()
 
 
+async def think(exchange: Exchange, seconds: str = "1") -> None:
+    """`think:<seconds>`: thoughts for so long, then a word."""
+    exchange.start_stream()
+    exchange.write(FIRST)
+    for _ in range(int(float(seconds) / 0.1)):
+        exchange.write(chunk({"reasoning_content": "hm "}))
+        await asyncio.sleep(0.1)
+    exchange.write(text("yes") + LAST)
+    exchange.end()
+
+
 async def slow_headers(exchange: Exchange, seconds: str = "3600") -> None:
     """`slow-headers:<seconds>`: nothing at all, then the prompt."""
     await asyncio.sleep(float(seconds))
@@ -380,5 +391,5 @@ EVERYWHERE: dict[str, Behaviour] = {
 }
 STREAMS: dict[str, Behaviour] = {
     _name(behaviour): behaviour
-    for behaviour in (tick, burst, flood, idle, late, whole, raw, byte_by_byte, zipped, cut, slow_end)
+    for behaviour in (tick, burst, flood, idle, late, think, whole, raw, byte_by_byte, zipped, cut, slow_end)
 }

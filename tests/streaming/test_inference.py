@@ -143,6 +143,13 @@ def test_a_bomb_is_refused_before_it_is_unpacked(gateway: Gateway, echo: str) ->
     assert answer.status == 413
 
 
+def test_a_body_is_unpacked_only_for_those_who_may_ask(gateway: Gateway, echo: str) -> None:
+    answer = gateway.call("POST", echo, b"no gzip at all", {"Content-Encoding": "gzip"})
+    assert answer.status == 400
+    assert answer.headers["X-Elastic-Product"] == "Elasticsearch"
+    assert gateway.call("POST", echo, b"no gzip at all", {"Content-Encoding": "gzip"}, key="").status == 401
+
+
 def test_an_unknown_path_is_400_and_asks_who_calls_first(gateway: Gateway) -> None:
     assert gateway.call("GET", "/_cat/indices", key="").status == 401
     answer = gateway.call("GET", "/_cat/indices?v")

@@ -81,6 +81,18 @@ def test_a_stream_ends_after_its_total_time(impatient: Gateway, provider: FakePr
     assert provider.wait_closed(1)
 
 
+def test_a_model_that_thinks_longer_than_the_timeout_is_not_cut(impatient: Gateway, asking: MakePath) -> None:
+    with impatient.stream(asking("think:1.5") + "/_stream?timeout=500ms", {"input": "x"}) as stream:
+        assert stream.status == 200
+        assert stream.text() == "yes"
+
+
+def test_the_total_time_counts_before_the_first_delta_too(impatient: Gateway, asking: MakePath) -> None:
+    answer = impatient.call("POST", asking("think:30") + "/_stream", {"input": "x"})
+    assert answer.status == 408
+    assert "total time" in answer.error["reason"]
+
+
 def test_a_passing_failure_is_tried_again_before_the_first_delta(
     impatient: Gateway, provider: FakeProvider, asking: MakePath
 ) -> None:
