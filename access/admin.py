@@ -144,7 +144,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         if not change:
-            assert isinstance(request.user, User)  # noqa: S101 (the admin lets nobody else in)
+            assert isinstance(request.user, User)
             obj.created_by = request.user
             if not _is_superuser(request):
                 obj.owner = request.user

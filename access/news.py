@@ -23,12 +23,11 @@ _SECONDS = 1.0
 
 def publish() -> None:
     """Tell the other processes to look; without Redis, or when it does not answer, they look by themselves."""
-    client = _client(settings.REDIS_URL)
-    if client is None:
-        return
     try:
-        client.publish(CHANNEL, b"")
-    except redis.RedisError as error:
+        client = _client(settings.REDIS_URL)
+        if client is not None:
+            client.publish(CHANNEL, b"")
+    except Exception as error:  # The change is stored by now; whatever happens here must not look like its failure.
         logger.warning("Redis did not take the news of a change: %s", type(error).__name__)
 
 
@@ -49,7 +48,7 @@ def _listen(client: redis.Redis, look: Callable[[], object]) -> None:
                 while True:
                     if messages.get_message(timeout=30.0) is not None:
                         look()
-        except redis.RedisError as error:
+        except Exception as error:  # Whatever Redis does, the thread must go on.
             logger.warning("Redis brings no news: %s", type(error).__name__)
             time.sleep(_SECONDS)
 

@@ -15,6 +15,8 @@ from wire.errors import ParseFailed, RequestInvalid
 
 _FIELDS = {"cluster": list, "index": list, "application": list, "applications": list}
 _MAX_ANSWERS = 10_000
+# Each answer repeats the name of its privilege.
+_MAX_NAME_LENGTH = 255
 
 Answers = dict[str, dict[str, bool]]
 """Whether the caller has each privilege, by the name of what it is for."""
@@ -29,6 +31,7 @@ class HasPrivilegesView(SecuredView):
     """There are no indices and no applications here; asked about them, only who may do everything may."""
 
     bodies = {"GET": "required", "POST": "required"}
+    _asked = 0
 
     def post(self, request: Request) -> HttpResponse:
         fields = parse_plain(self.plain.body, self._what, _FIELDS, nullable=frozenset(_FIELDS))
@@ -62,6 +65,7 @@ class HasPrivilegesView(SecuredView):
     def _cluster(self, names: list[Any]) -> dict[str, bool]:
         if not strings(names):
             raise self._failed("field [cluster] takes an array of strings")
+        self._count(len(names))
         for name in names:
             if name.lower() not in KNOWN:
                 raise unknown(name)
@@ -83,11 +87,18 @@ class HasPrivilegesView(SecuredView):
         answers: Answers = {}
         for entry in entries:
             names, wanted = self._texts(entry, over), self._texts(entry, "privileges")
-            if len(names) * len(wanted) > _MAX_ANSWERS:
-                raise self._failed(f"it asks for more than [{_MAX_ANSWERS}] answers")
+            if any(len(privilege) > _MAX_NAME_LENGTH for privilege in wanted):
+                raise self._failed(f"the name of a privilege is longer than [{_MAX_NAME_LENGTH}] characters")
+            self._count(len(names) * len(wanted))
             for name in names:
                 answers.setdefault(name, {}).update(dict.fromkeys(wanted, answer))
         return answers
+
+    def _count(self, answers: int) -> None:
+        """Raise ParseFailed where all entries of all sections together ask for too many answers."""
+        self._asked += answers
+        if self._asked > _MAX_ANSWERS:
+            raise self._failed(f"it asks for more than [{_MAX_ANSWERS}] answers")
 
     def _texts(self, entry: Any, field: str) -> list[str]:
         value: Any = entry.get(field) if isinstance(entry, dict) else None

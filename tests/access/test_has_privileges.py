@@ -59,6 +59,10 @@ def test_only_what_was_asked_counts(users: dict[str, User], call: Call) -> None:
             "failed to parse privileges check [bob]. it asks for more than [10000] answers",
         ),
         (
+            {"index": [{"names": "a", "privileges": ["p" * 256]}]},
+            "failed to parse privileges check [bob]. the name of a privilege is longer than [255] characters",
+        ),
+        (
             {"application": [{"application": []}]},
             "failed to parse privileges check [bob]. field [application] takes a string",
         ),
@@ -67,6 +71,30 @@ def test_only_what_was_asked_counts(users: dict[str, User], call: Call) -> None:
 def test_a_wrong_question_is_400(users: dict[str, User], call: Call, body: dict[str, Any], reason: str) -> None:
     response = call("POST", URL, body, user="bob")
     assert (response.status_code, response.json()["error"]["reason"]) == (400, reason)
+
+
+INDEX = {"names": ["a"] * 50, "privileges": ["p"] * 100}
+APPLICATION = {"application": "x", "resources": ["a"] * 50, "privileges": ["p"] * 100}
+CLUSTER = ["monitor_inference"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"index": [INDEX, INDEX], "cluster": CLUSTER},
+        {"application": [APPLICATION, APPLICATION], "cluster": CLUSTER},
+        {"application": [APPLICATION], "applications": [APPLICATION], "cluster": CLUSTER},
+        {"index": [INDEX], "applications": [APPLICATION], "cluster": CLUSTER},
+    ],
+)
+def test_the_answers_of_all_entries_are_counted_together(
+    users: dict[str, User], call: Call, body: dict[str, Any]
+) -> None:
+    response = call("POST", URL, body, user="bob")
+    reason = "failed to parse privileges check [bob]. it asks for more than [10000] answers"
+    assert (response.status_code, response.json()["error"]["reason"]) == (400, reason)
+    del body["cluster"]
+    assert call("POST", URL, body, user="bob").status_code == 200
 
 
 def test_an_unknown_privilege_is_400(users: dict[str, User], call: Call) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from pytest_django import Settings
 
 from access import news
@@ -34,6 +35,13 @@ def test_a_redis_that_is_gone_costs_a_log_line_and_no_request(settings: Settings
     began = time.monotonic()
     news.publish()
     assert time.monotonic() - began < 2
+
+
+def test_whatever_happens_to_the_news_the_change_is_made(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    settings.REDIS_URL = "redis://:canary@localhost:abc"
+    news.publish()
+    assert "ValueError" in caplog.text
+    assert "canary" not in caplog.text
 
 
 def test_a_change_reaches_another_process_well_within_a_second(redis_server: str, postgresql: str) -> None:
