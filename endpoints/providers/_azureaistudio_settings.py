@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from endpoints.providers import _shared_settings
 from endpoints.providers._settings import Problem, Settings, host_of, rate_limit, setting
 
 _PROVIDERS = ("cohere", "databricks", "meta", "microsoft_phi", "mistral", "openai")
@@ -31,28 +32,9 @@ class ServiceSettings(Settings):
         required=True,
         allowed=("token", "realtime"),
     )
-    dimensions: int | None = setting(
-        "Dimensions",
-        "Length of the vectors, for models that can make shorter ones.",
-        task_types=("text_embedding",),
-        minimum=1,
-        listed=False,
-    )
-    similarity: str | None = setting(
-        "Similarity",
-        "How the vectors are compared.",
-        task_types=("text_embedding",),
-        allowed=("cosine", "dot_product", "l2_norm"),
-        default="dot_product",
-        listed=False,
-    )
-    max_input_tokens: int | None = setting(
-        "Maximum Input Tokens",
-        "Longer texts are cut before they are embedded.",
-        task_types=("text_embedding",),
-        minimum=1,
-        listed=False,
-    )
+    dimensions: int | None = _shared_settings.dimensions()
+    similarity: str | None = _shared_settings.similarity()
+    max_input_tokens: int | None = _shared_settings.max_input_tokens()
     requests_per_minute: int = rate_limit(240)
 
     @classmethod
@@ -117,18 +99,5 @@ class TaskSettings(Settings):
         updatable=True,
         listed=False,
     )
-    return_documents: bool | None = setting(
-        "Return Documents",
-        "Whether the texts come back with their scores.",
-        task_types=("rerank",),
-        updatable=True,
-        listed=False,
-    )
-    top_n: int | None = setting(
-        "Top N",
-        "How many of the best texts come back; without it, all.",
-        task_types=("rerank",),
-        updatable=True,
-        minimum=1,
-        listed=False,
-    )
+    return_documents: bool | None = _shared_settings.return_documents()
+    top_n: int | None = _shared_settings.top_n()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from endpoints.providers import _shared_settings
 from endpoints.providers._google_credentials import problem_of
 from endpoints.providers._settings import Problem, Settings, host_of, rate_limit, setting
 
@@ -70,13 +71,7 @@ class ServiceSettings(Settings):
         task_types=_CHATS,
         url=True,
     )
-    dimensions: int | None = setting(
-        "Dimensions",
-        "Length of the vectors, for models that can make shorter ones.",
-        task_types=_EMBEDDINGS,
-        minimum=1,
-        listed=False,
-    )
+    dimensions: int | None = _shared_settings.dimensions(task_types=_EMBEDDINGS)
     max_batch_size: int = setting(
         "Maximum Batch Size",
         "How many texts are embedded with one request; some models take only one.",
@@ -86,21 +81,8 @@ class ServiceSettings(Settings):
         default=250,
         listed=False,
     )
-    similarity: str | None = setting(
-        "Similarity",
-        "How the vectors are compared.",
-        task_types=_EMBEDDINGS,
-        allowed=("cosine", "dot_product", "l2_norm"),
-        default="dot_product",
-        listed=False,
-    )
-    max_input_tokens: int | None = setting(
-        "Maximum Input Tokens",
-        "Longer texts are cut before they are embedded.",
-        task_types=_EMBEDDINGS,
-        minimum=1,
-        listed=False,
-    )
+    similarity: str | None = _shared_settings.similarity(task_types=_EMBEDDINGS)
+    max_input_tokens: int | None = _shared_settings.max_input_tokens(task_types=_EMBEDDINGS)
     requests_per_minute: int = rate_limit(
         {"text_embedding": 30000, "rerank": 30000, "completion": 1000, "chat_completion": 1000}
     )
@@ -146,14 +128,7 @@ class TaskSettings(Settings):
         updatable=True,
         listed=False,
     )
-    top_n: int | None = setting(
-        "Top N",
-        "How many of the best documents are returned, where a request does not say.",
-        task_types=("rerank",),
-        minimum=1,
-        updatable=True,
-        listed=False,
-    )
+    top_n: int | None = _shared_settings.top_n()
     thinking_budget: int | None = setting(
         "Thinking Budget",
         "How many tokens a Gemini model may think with.",

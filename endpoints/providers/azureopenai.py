@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from endpoints.providers import _entra, _oauth, _tokens
+from endpoints.providers import _entra, _oauth, _shared_settings, _tokens
 from endpoints.providers._base import Binding, Embeddings
 from endpoints.providers._failures import ProviderMessage
 from endpoints.providers._headers import header_problems
@@ -47,28 +47,9 @@ class ServiceSettings(Settings):
     )
     deployment_id: str = setting("Deployment ID", "Name of the deployment of the model.", required=True)
     api_version: str = setting("API Version", "Version of Azure's API, as in `2024-10-21`.", required=True)
-    dimensions: int | None = setting(
-        "Dimensions",
-        "Length of the vectors, for models that can make shorter ones.",
-        task_types=("text_embedding",),
-        minimum=1,
-    )
-    similarity: str | None = setting(
-        "Similarity",
-        "How the vectors are compared.",
-        task_types=("text_embedding",),
-        allowed=("cosine", "dot_product", "l2_norm"),
-        default="dot_product",
-        listed=False,
-    )
-    max_input_tokens: int | None = setting(
-        "Maximum Input Tokens",
-        "Longer texts are cut before they are embedded.",
-        task_types=("text_embedding",),
-        updatable=True,
-        minimum=1,
-        listed=False,
-    )
+    dimensions: int | None = _shared_settings.dimensions(listed=True)
+    similarity: str | None = _shared_settings.similarity()
+    max_input_tokens: int | None = _shared_settings.max_input_tokens(updatable=True)
     requests_per_minute: int = rate_limit({"text_embedding": 1440, "completion": 120, "chat_completion": 120})
 
     @classmethod

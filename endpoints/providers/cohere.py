@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from endpoints.providers import _shared_settings
 from endpoints.providers._base import Chat, Completion, Embeddings, Ranked
 from endpoints.providers._cohere_answers import read_completion, read_embeddings, read_ranked
 from endpoints.providers._cohere_events import ChatReader
@@ -42,29 +43,9 @@ class ServiceSettings(Settings):
         default="float",
         listed=False,
     )
-    similarity: str | None = setting(
-        "Similarity",
-        "How the vectors are compared; those of bytes by `cosine`, where nothing else is said.",
-        task_types=("text_embedding",),
-        allowed=("cosine", "dot_product", "l2_norm"),
-        default="dot_product",
-        listed=False,
-    )
-    dimensions: int | None = setting(
-        "Dimensions",
-        "Length of the vectors; found out when the endpoint is created.",
-        task_types=("text_embedding",),
-        minimum=1,
-        listed=False,
-    )
-    max_input_tokens: int | None = setting(
-        "Maximum Input Tokens",
-        "Longer texts are cut before they are embedded.",
-        task_types=("text_embedding",),
-        updatable=True,
-        minimum=1,
-        listed=False,
-    )
+    similarity: str | None = _shared_settings.similarity()
+    dimensions: int | None = _shared_settings.dimensions()
+    max_input_tokens: int | None = _shared_settings.max_input_tokens(updatable=True)
     requests_per_minute: int = rate_limit(10000)
 
     @classmethod
@@ -97,21 +78,8 @@ class TaskSettings(Settings):
         updatable=True,
         listed=False,
     )
-    return_documents: bool | None = setting(
-        "Return Documents",
-        "Whether the texts come back with their scores.",
-        task_types=("rerank",),
-        updatable=True,
-        listed=False,
-    )
-    top_n: int | None = setting(
-        "Top N",
-        "How many of the best texts come back; without it, all.",
-        task_types=("rerank",),
-        updatable=True,
-        minimum=1,
-        listed=False,
-    )
+    return_documents: bool | None = _shared_settings.return_documents()
+    top_n: int | None = _shared_settings.top_n()
     max_chunks_per_doc: int | None = setting(
         "Maximum Chunks per Document",
         "Taken for the sake of older endpoints; only version 1 of the API knows it.",

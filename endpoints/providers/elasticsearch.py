@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from endpoints.providers import _allocations, _base
+from endpoints.providers import _allocations, _base, _shared_settings
 from endpoints.providers._allocations import AllocationSettings
 from endpoints.providers._base import Embeddings, Ranked
 from endpoints.providers._settings import Problem, Settings, setting
@@ -34,14 +34,7 @@ class ServiceSettings(AllocationSettings):
     adaptive_enabled: bool | None = _allocations.adaptive_enabled()
     adaptive_minimum: int | None = _allocations.adaptive_minimum()
     adaptive_maximum: int | None = _allocations.adaptive_maximum()
-    similarity: str | None = setting(
-        "Similarity",
-        "How the vectors of a model of your own are compared.",
-        task_types=("text_embedding",),
-        allowed=("cosine", "dot_product", "l2_norm"),
-        default="cosine",
-        listed=False,
-    )
+    similarity: str | None = _shared_settings.similarity("cosine")
     element_type: str | None = setting(
         "Element Type",
         "What the numbers in the vectors of a model of your own are.",
@@ -90,14 +83,7 @@ class ServiceSettings(AllocationSettings):
 class TaskSettings(Settings):
     scope = "task_settings"
 
-    return_documents: bool | None = setting(
-        "Return Documents",
-        "Whether the texts of the documents come back with their scores.",
-        updatable=True,
-        task_types=("rerank",),
-        default=True,
-        listed=False,
-    )
+    return_documents: bool | None = _shared_settings.return_documents(default=True)
 
 
 class Provider(_base.Provider):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from endpoints.providers import _gemini, _gemini_answers
+from endpoints.providers import _gemini, _gemini_answers, _shared_settings
 from endpoints.providers._base import Chat, Completion, Embeddings
 from endpoints.providers._events import EventReader
 from endpoints.providers._failures import Failures, ProviderMessage
@@ -31,28 +31,9 @@ _PLAIN_IN_QUERIES = "!$'()*,/:?@"
 class ServiceSettings(Settings):
     api_key: str = setting("API Key", "Key of the Gemini API.", required=True, secret=True)
     model_id: str = setting("Model ID", "Name of the model, as in `gemini-2.5-flash`.", required=True)
-    dimensions: int | None = setting(
-        "Dimensions",
-        "Length of the vectors that the model makes.",
-        task_types=("text_embedding",),
-        minimum=1,
-        listed=False,
-    )
-    similarity: str | None = setting(
-        "Similarity",
-        "How the vectors are compared.",
-        task_types=("text_embedding",),
-        allowed=("cosine", "dot_product", "l2_norm"),
-        default="dot_product",
-        listed=False,
-    )
-    max_input_tokens: int | None = setting(
-        "Maximum Input Tokens",
-        "Longer texts are cut before they are embedded.",
-        task_types=("text_embedding",),
-        minimum=1,
-        listed=False,
-    )
+    dimensions: int | None = _shared_settings.dimensions()
+    similarity: str | None = _shared_settings.similarity()
+    max_input_tokens: int | None = _shared_settings.max_input_tokens()
     requests_per_minute: int = rate_limit(360)
 
     @classmethod

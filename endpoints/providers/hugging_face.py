@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from endpoints.providers import _tei
+from endpoints.providers import _shared_settings, _tei
 from endpoints.providers._base import Chat, Completion, Embeddings, Ranked
 from endpoints.providers._dialects import DialectReader, read_dialect
 from endpoints.providers._events import EventReader
@@ -38,29 +38,9 @@ class ServiceSettings(Settings):
         task_types=_CHAT,
         listed=False,
     )
-    similarity: str | None = setting(
-        "Similarity",
-        "How the vectors are compared.",
-        task_types=("text_embedding",),
-        allowed=("cosine", "dot_product", "l2_norm"),
-        default="cosine",
-        listed=False,
-    )
-    dimensions: int | None = setting(
-        "Dimensions",
-        "Length of the vectors that the model makes.",
-        task_types=("text_embedding",),
-        minimum=1,
-        listed=False,
-    )
-    max_input_tokens: int | None = setting(
-        "Maximum Input Tokens",
-        "Longer texts are cut before they are embedded.",
-        updatable=True,
-        task_types=("text_embedding",),
-        minimum=1,
-        listed=False,
-    )
+    similarity: str | None = _shared_settings.similarity("cosine")
+    dimensions: int | None = _shared_settings.dimensions()
+    max_input_tokens: int | None = _shared_settings.max_input_tokens(updatable=True)
     requests_per_minute: int = rate_limit(3000)
 
     @classmethod
@@ -72,21 +52,8 @@ class ServiceSettings(Settings):
 class TaskSettings(Settings):
     scope = "task_settings"
 
-    return_documents: bool | None = setting(
-        "Return Documents",
-        "Whether the texts of the documents come back with their scores.",
-        updatable=True,
-        task_types=("rerank",),
-        listed=False,
-    )
-    top_n: int | None = setting(
-        "Top N",
-        "How many documents come back, best first.",
-        updatable=True,
-        task_types=("rerank",),
-        minimum=1,
-        listed=False,
-    )
+    return_documents: bool | None = _shared_settings.return_documents()
+    top_n: int | None = _shared_settings.top_n()
 
 
 class Provider(OpenAICompatible):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from endpoints.providers import _oauth, _tokens
+from endpoints.providers import _oauth, _shared_settings, _tokens
 from endpoints.providers._base import Binding, Embeddings
 from endpoints.providers._headers import header_problems, value_problems
 from endpoints.providers._http_provider import Headers
@@ -43,27 +43,9 @@ class ServiceSettings(Settings):
         updatable=True,
         listed_updatable=False,
     )
-    dimensions: int | None = setting(
-        "Dimensions",
-        "Length of the vectors, for models that can make shorter ones.",
-        task_types=_EMBEDDING_TASKS,
-        minimum=1,
-    )
-    similarity: str | None = setting(
-        "Similarity",
-        "How the vectors are compared.",
-        task_types=_EMBEDDING_TASKS,
-        allowed=("cosine", "dot_product", "l2_norm"),
-        default="dot_product",
-        listed=False,
-    )
-    max_input_tokens: int | None = setting(
-        "Maximum Input Tokens",
-        "Longer texts are cut before they are embedded.",
-        updatable=True,
-        minimum=1,
-        listed=False,
-    )
+    dimensions: int | None = _shared_settings.dimensions(task_types=_EMBEDDING_TASKS, listed=True)
+    similarity: str | None = _shared_settings.similarity(task_types=_EMBEDDING_TASKS)
+    max_input_tokens: int | None = _shared_settings.max_input_tokens(task_types=(), updatable=True)
     client_id: str | None = setting("Client ID", "OAuth 2.0 client, for servers that take its tokens.", updatable=True)
     client_secret: str | None = setting("Client Secret", "Secret of the OAuth 2.0 client.", secret=True)
     scopes: tuple[str, ...] | None = setting("Scopes", "OAuth 2.0 scopes to ask for.", updatable=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from endpoints.providers import _tokens, _watsonx_answers
+from endpoints.providers import _shared_settings, _tokens, _watsonx_answers
 from endpoints.providers._base import Binding, Chat, Completion, Embeddings, Ranked
 from endpoints.providers._dialects import DialectReader, read_dialect
 from endpoints.providers._events import EventReader
@@ -45,27 +45,9 @@ class ServiceSettings(Settings):
     api_version: str = setting("API Version", "Version of the API, which is a date: `2024-05-31`.", required=True)
     model_id: str = setting("Model ID", "Name of the model, as watsonx.ai calls it.", required=True)
     project_id: str = setting("Project ID", "Project that is charged.", required=True)
-    max_input_tokens: int | None = setting(
-        "Maximum Input Tokens",
-        "Longer texts are cut by watsonx.ai.",
-        task_types=("text_embedding",),
-        minimum=1,
-    )
-    dimensions: int | None = setting(
-        "Dimensions",
-        "Length of the vectors that the model makes.",
-        task_types=("text_embedding",),
-        minimum=1,
-        listed=False,
-    )
-    similarity: str | None = setting(
-        "Similarity",
-        "How the vectors are compared.",
-        task_types=("text_embedding",),
-        allowed=("cosine", "dot_product", "l2_norm"),
-        default="dot_product",
-        listed=False,
-    )
+    max_input_tokens: int | None = _shared_settings.max_input_tokens(listed=True)
+    dimensions: int | None = _shared_settings.dimensions()
+    similarity: str | None = _shared_settings.similarity()
     requests_per_minute: int = rate_limit(120, listed=False)
 
     @classmethod
@@ -83,21 +65,8 @@ class ServiceSettings(Settings):
 class TaskSettings(Settings):
     scope = "task_settings"
 
-    return_documents: bool | None = setting(
-        "Return Documents",
-        "Whether the texts of the documents come back with their scores.",
-        updatable=True,
-        task_types=("rerank",),
-        listed=False,
-    )
-    top_n: int | None = setting(
-        "Top N",
-        "How many documents come back, best first.",
-        updatable=True,
-        task_types=("rerank",),
-        minimum=1,
-        listed=False,
-    )
+    return_documents: bool | None = _shared_settings.return_documents()
+    top_n: int | None = _shared_settings.top_n()
     truncate_input_tokens: int | None = setting(
         "Truncate Input Tokens",
         "Longer documents are cut by watsonx.ai.",
