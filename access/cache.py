@@ -75,6 +75,9 @@ class _Version:
             except Exception as error:  # Whatever the database does, the poller must go on.
                 with suppress(Exception):
                     connection.close()
+                    # After a failover every connection of a pool is dead; replaced now, they fail no request.
+                    if pool := getattr(connection, "pool", None):
+                        pool.check()
                 if not failing:
                     logger.error("The database does not answer the version poller: %s", type(error).__name__)
                 failing = True

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import secrets
+import ssl
 import sys
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+import dj_database_url
+import redis
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -22,6 +26,11 @@ from endpoints.providers._http import PrivateHosts
 BASE_DIR = Path(__file__).resolve().parent.parent
 Network = IPv4Network | IPv6Network
 Words = Annotated[tuple[str, ...], NoDecode]
+
+_HOST = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
+_IPV6 = r"\[[0-9a-f:.]+\]"
+_ORIGIN = re.compile(rf"https?://(?:{_HOST}|{_IPV6})(?::[0-9]+)?/?")
+_ALLOWED_HOST = re.compile(rf"\*|\.?{_HOST}|{_IPV6}", re.IGNORECASE)
 
 
 class Environment(BaseSettings):
@@ -63,10 +72,35 @@ class Environment(BaseSettings):
     drain_seconds: float = Field(30.0, ge=0, le=86_400)
     max_stale_seconds: float = Field(30.0, gt=0, le=86_400)
 
+    @field_validator("data_dir")
+    @classmethod
+    def _data_dir(cls, value: Path) -> Path:
+        """Make the directory, for the owner's eyes only; one that is there keeps its mode."""
+        try:
+            value.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError:
+            raise ValueError("is not a directory") from None
+        except OSError as error:
+            raise ValueError(f"cannot be made: {error.strerror}") from None
+        if not os.access(value, os.R_OK | os.W_OK | os.X_OK):
+            raise ValueError("cannot be written to by this user")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not _is_database(value.get_secret_value()):
+            raise ValueError("must be postgres://user:password@host:port/name or sqlite:////path/of/the/file")
+        return value
+
     @field_validator("allowed_hosts", mode="before")
     @classmethod
-    def _words(cls, value: object) -> tuple[str, ...]:
-        return _split(value)
+    def _allowed_hosts(cls, value: object) -> tuple[str, ...]:
+        hosts = _split(value)
+        for number, host in enumerate(hosts, 1):
+            if not _ALLOWED_HOST.fullmatch(host):
+                raise ValueError(f"host {number} must be a name without scheme and port, .domain, [IPv6] or *")
+        return hosts
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -95,16 +129,17 @@ class Environment(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _public_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/")):
-            raise ValueError("must be http(s)://host[:port] without a path")
-        return value.rstrip("/")
+        # Browsers send the origin in small letters.
+        origin = value.lower()
+        if origin and not _is_origin(origin):
+            raise ValueError("must be http(s)://host[:port] and nothing behind it")
+        return origin.rstrip("/")
 
     @field_validator("redis_url")
     @classmethod
     def _redis_url(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        if value.get_secret_value() and not _is_redis(value.get_secret_value()):
+            raise ValueError("must be redis[s]://user:password@host:port/number or unix:///path")
         return value
 
     @field_validator("secret_key")
@@ -117,8 +152,14 @@ class Environment(BaseSettings):
     @field_validator("ca_bundle")
     @classmethod
     def _ca_bundle(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
-            raise ValueError("is not a file")
+        if value is None:
+            return None
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=value)
+        except ssl.SSLError:
+            raise ValueError("is not a PEM file of certificates") from None
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from None
         return value
 
 
@@ -167,6 +208,35 @@ def _split(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(word.strip() for word in value.split(",") if word.strip())
     return tuple(value) if isinstance(value, (list, tuple)) else ()
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        port = urlsplit(text).port
+    except ValueError:
+        return False
+    return port != 0 and _ORIGIN.fullmatch(text) is not None
+
+
+def _is_database(url: str) -> bool:
+    try:
+        config = dj_database_url.parse(url)
+    except ValueError:
+        return False
+    engine, name = config["ENGINE"], config["NAME"]
+    if engine == "django.db.backends.sqlite3":
+        # A database in memory would be another one for each thread; a host is a path with too few slashes.
+        return ":memory:" not in name and not config.get("HOST")
+    return engine == "django.db.backends.postgresql" and bool(name)
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        # The connection is not opened; it refuses options that it does not know.
+        redis.Redis.from_url(url).connection_pool.make_connection()
+    except (ValueError, TypeError, redis.RedisError):
+        return False
+    return True
 
 
 def _is_fernet_key(key: str) -> bool:

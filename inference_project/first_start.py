@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -20,8 +20,11 @@ _PROMPT = "The quick brown fox jumps over the lazy dog, and then it walks all th
 _ECHO = {"service": "echo", "service_settings": {"words_per_second": 8, "first_word_delay_ms": 200}}
 
 
-def run() -> Iterator[str]:
-    """Yield what is to be printed. Makes something only where there is no user yet."""
+def run() -> Generator[str, None, None]:
+    """Yield what is to be printed. Makes something only where there is no user yet.
+
+    Print each line before the next is asked for: a password that could not be shown must not be stored.
+    """
     address = _address()
     yield f"Inference gateway: {address}/"
     if User.objects.exists():
@@ -31,12 +34,12 @@ def run() -> Iterator[str]:
         return
     password = settings.ENVIRONMENT.admin_password.get_secret_value()
     chosen = password or secrets.token_urlsafe(12)
+    shown = "from GATEWAY_ADMIN_PASSWORD" if password else f"{chosen} (shown this once)"
     with transaction.atomic():
         admin = User.objects.create_superuser("admin", chosen)
         encoded = keys.create(owner_id=admin.pk, name="first key").encoded
-    shown = "from GATEWAY_ADMIN_PASSWORD" if password else f"{chosen} (shown this once)"
-    yield f"Admin:             {address}/admin/ user admin, password {shown}"
-    yield f"API key:           {encoded} (shown this once)"
+        yield f"Admin:             {address}/admin/ user admin, password {shown}"
+        yield f"API key:           {encoded} (shown this once)"
     yield from _endpoints()
     yield "Stream:"
     header = shlex.quote(f"Authorization: ApiKey {encoded}")

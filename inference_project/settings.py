@@ -98,6 +98,8 @@ def _database(url: str) -> dict[str, Any]:
     # Under ASGI each request may run in a thread of its own: kept connections would pile up, a pool bounds them.
     pool = {"min_size": 1, "max_size": 10, "timeout": 5}
     config["CONN_MAX_AGE"] = 0
+    # Each connection is looked at before it is given out: after a failover all of them are dead.
+    config["CONN_HEALTH_CHECKS"] = True
     config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": pool, "connect_timeout": 5}
     return config
 
@@ -136,6 +138,9 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "filters": {
+        "mistakes": {"()": "django.utils.log.CallbackFilter", "callback": lambda record: record.exc_info is not None}
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
     "loggers": {
@@ -143,6 +148,13 @@ LOGGING: dict[str, Any] = {
         name: {"level": "WARNING"}
         for name in ("openai", "httpx2", "httpcore2", "aiohttp", "asyncio", "urllib3")
     }
-    # Django logs each 4xx as a warning, and a traceback for each wrong Host; the caller was told already.
-    | {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
+    | {
+        # Django logs each 4xx as a warning and each 5xx as an error without its reason. The caller was told the
+        # first, wire.responses logs the second; what is left are the tracebacks of mistakes.
+        "django.request": {"level": "ERROR", "filters": ["mistakes"]},
+        # A traceback for each wrong Host and each request with too many parameters; the caller was told already.
+        "django.security": {"level": "CRITICAL"},
+        # One line, with a reason that the page does not show: mostly a GATEWAY_PUBLIC_URL that is not the browser's.
+        "django.security.csrf": {"level": "WARNING"},
+    },
 }

@@ -24,7 +24,9 @@ WRONG = {
     "GATEWAY_SECRET_KEY": "short-and-secret",
     "GATEWAY_SECRET_KEYS": "not-a-key-and-secret",
     "GATEWAY_PRIVATE_HOSTS": "10.0.0.0/99",
+    "DATABASE_URL": "mysql://user:secret@127.0.0.1/gateway",
     "REDIS_URL": "http://127.0.0.1",
+    "GATEWAY_ALLOWED_HOSTS": "https://gateway.example.org",
     "GATEWAY_SERVICE_URLS": "googleaistudio=nowhere",
     "GATEWAY_CA_BUNDLE": "/does/not/exist",
     "GATEWAY_MAX_BODY_BYTES": "-1",
@@ -37,6 +39,35 @@ WRONG = {
     "GATEWAY_SKIP_VALIDATION": "2",
     "GATEWAY_STREAM_BOM": "x",
 }
+MORE_WRONG = [
+    ("DATABASE_URL", "foo"),
+    ("DATABASE_URL", "postgres://user:canary@127.0.0.1:notaport/gateway"),
+    ("DATABASE_URL", "postgres://user:canary@127.0.0.1"),
+    ("DATABASE_URL", "sqlite://"),
+    ("DATABASE_URL", "sqlite:///:memory:"),
+    ("DATABASE_URL", "sqlite://var/gateway.sqlite3"),
+    ("REDIS_URL", "redis://localhost:abc"),
+    ("REDIS_URL", "redis://localhost?unknown=1"),
+    ("GATEWAY_PUBLIC_URL", "https://gateway.example.org:abc"),
+    ("GATEWAY_PUBLIC_URL", "https://gateway.example.org:99999"),
+    ("GATEWAY_PUBLIC_URL", "https://gateway.example.org?x"),
+    ("GATEWAY_PUBLIC_URL", "https://user:canary@gateway.example.org"),
+    ("GATEWAY_PUBLIC_URL", "https://gateway.example.org/path"),
+    ("GATEWAY_ALLOWED_HOSTS", "gateway.example.org:8000"),
+    ("GATEWAY_CA_BUNDLE", __file__),
+    ("GATEWAY_DATA_DIR", __file__),
+    ("GATEWAY_DATA_DIR", f"{__file__}/below"),
+]
+RIGHT = [
+    ("DATABASE_URL", "postgres://user:canary@127.0.0.1:5432/gateway?sslmode=require"),
+    ("DATABASE_URL", "postgresql:///gateway?host=/run/postgresql"),
+    ("DATABASE_URL", "sqlite:////tmp/gateway.sqlite3"),
+    ("REDIS_URL", "rediss://user:canary@redis.example.org:6379/1"),
+    ("REDIS_URL", "unix:///run/redis.sock?db=1"),
+    ("GATEWAY_PUBLIC_URL", "https://gateway.example.org"),
+    ("GATEWAY_PUBLIC_URL", "http://[::1]:8000/"),
+    ("GATEWAY_ALLOWED_HOSTS", "gateway.example.org, .example.net,10.0.0.1,[::1],*"),
+]
 
 
 def start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -53,6 +84,34 @@ def test_all_wrong_settings_are_named_at_once_without_their_values(tmp_path: Pat
     assert missing == []
     assert "secret" not in finished.stderr.replace("SECRET", "").replace("Secret", "")
     assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize(("variable", "value"), MORE_WRONG)
+def test_a_wrong_value_is_named_and_no_password_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as left:
+        environment.read()
+    said = str(left.value)
+    assert f"  {variable}: " in said
+    assert "canary" not in said
+
+
+@pytest.mark.parametrize(("variable", "value"), RIGHT)
+def test_a_right_value_is_taken(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    environment.read()
+
+
+def test_a_public_url_is_kept_as_browsers_send_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PUBLIC_URL", "HTTPS://Gateway.example.org/")
+    assert environment.read().public_url == "https://gateway.example.org"
+
+
+def test_a_data_directory_is_made_for_the_owners_eyes_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path / "new" / "data"))
+    assert stat.S_IMODE(environment.read().data_dir.stat().st_mode) == 0o700
 
 
 def test_empty_settings_count_as_absent(tmp_path: Path) -> None:
@@ -73,6 +132,7 @@ def test_production_settings_pass_the_deployment_checks(tmp_path: Path) -> None:
         "PATH": os.environ["PATH"],
         "GATEWAY_DATA_DIR": str(tmp_path),
         "GATEWAY_PUBLIC_URL": "https://gateway.example.org",
+        "GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8",
         "GATEWAY_SECRET_KEY": "k" * 25 + "0123456789abcdefghijklmnopqrstuvw",
         "GATEWAY_SECRET_KEYS": Fernet.generate_key().decode(),
     }

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import Any
 
 import uvicorn
 from django.conf import settings
+from django.core.checks import Tags
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
-from inference_project import first_start
+from inference_project import first_start, start_lock
+from inference_project.http_protocol import HttpProtocol
 
 # How much longer than the drain the server waits before it cuts what is left.
 _AFTER_DRAIN_SECONDS = 10
+# Longer than load balancers keep an idle connection, mostly 60 s: the side that sends requests has to close first,
+# else one of them meets a connection that is being closed.
+_KEEP_ALIVE_SECONDS = 75
 
 
 class Command(BaseCommand):
@@ -23,23 +32,56 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # The database has sessions and hashes of passwords in it.
+        os.umask(0o077)
         environment = settings.ENVIRONMENT
-        call_command("migrate", interactive=False, verbosity=0)
-        self.check(databases=["default"])
-        call_command("collectstatic", interactive=False, verbosity=0)
-        for line in first_start.run():
-            self.stdout.write(line)
-        self.stdout.flush()
+        self.check()
+        asyncio.run(_check_address(environment.host, environment.port))
+        try:
+            self._prepare()
+        except (DatabaseError, ImproperlyConfigured) as error:
+            raise _unusable_database(error) from error
         uvicorn.run(
             settings.ASGI_APPLICATION.replace(".application", ":application"),
             host=environment.host,
             port=environment.port,
             workers=environment.workers,
+            http=HttpProtocol,
             access_log=False,
             log_config=None,
             proxy_headers=False,
             server_header=False,
             date_header=False,
             backlog=4096,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(environment.drain_seconds) + _AFTER_DRAIN_SECONDS,
         )
+
+    def _prepare(self) -> None:
+        with start_lock.held():
+            call_command("migrate", interactive=False, verbosity=0)
+            self.check(tags=[Tags.database], databases=["default"])
+            call_command("collectstatic", interactive=False, verbosity=0)
+            for line in first_start.run():
+                self.stdout.write(line)
+                self.stdout.flush()
+
+
+async def _check_address(host: str, port: int) -> None:
+    """Raise CommandError where the server could not listen; its own message would not name the settings."""
+    try:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CommandError(f"GATEWAY_HOST, GATEWAY_PORT: cannot listen on {host}, port {port}: {reason}") from error
+    server.close()
+
+
+def _unusable_database(error: Exception) -> CommandError:
+    """Return an error that names the setting and shows no password."""
+    name = "DATABASE_URL" if settings.ENVIRONMENT.database_url.get_secret_value() else "GATEWAY_DATA_DIR"
+    reason = " ".join(str(error).split())
+    if password := settings.DATABASES["default"].get("PASSWORD"):
+        reason = reason.replace(password, "***")
+    return CommandError(f"{name}: the database cannot be used: {reason}")
