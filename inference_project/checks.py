@@ -66,14 +66,14 @@ def debug_stays_at_home(app_configs: Sequence[Any] | None, **kwargs: Any) -> lis
     return [Error("GATEWAY_DEBUG shows tracebacks to everyone who can reach the gateway", hint=hint, id="gateway.E003")]
 
 
-@register(Tags.security)
+@register(Tags.security, deploy=True)
 def encryption_ends_at_a_proxy(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """The gateway itself speaks no TLS: that a page was asked for by https:// only a trusted proxy can say."""
     if not settings.PUBLIC_URL.startswith("https://") or settings.TRUSTED_PROXIES:
         return []
     hint = "Set GATEWAY_TRUSTED_PROXIES to the addresses of the proxy that speaks TLS."
-    problem = "GATEWAY_PUBLIC_URL is https://, but no proxy is trusted: the admin would redirect to itself for ever"
-    return [Error(problem, hint=hint, id="gateway.E005")]
+    problem = "GATEWAY_PUBLIC_URL is https://, but no proxy is trusted: HSTS is off, and all clients have its address"
+    return [Warning(problem, hint=hint, id="gateway.W002")]
 
 
 def _is_loopback(host: str) -> bool:

@@ -117,12 +117,14 @@ REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SESSION_COOKIE_SAMESITE = "Lax"
-SECURE_SSL_REDIRECT = _HTTPS
+# Only a trusted proxy can say that a page was asked for by https://; without one each page would redirect to itself.
+SECURE_SSL_REDIRECT = _HTTPS and bool(TRUSTED_PROXIES)
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
 X_FRAME_OPTIONS = "DENY"
 # Django looks for its own names in MIDDLEWARE; ours are the same classes, for pages only (see gateway.E004).
-SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003"]
+# Whether to redirect, gateway.W002 knows better.
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003", "security.W008"]
 LOGIN_URL = "admin:login"
 
 STATIC_URL = "/static/"

@@ -32,3 +32,9 @@ def test_a_trusted_proxy_says_whether_the_page_was_encrypted(proto: str, status:
     with Gateway.started(None, **environment) as gateway:
         headers = {"Host": "gateway.example.org", "X-Forwarded-Proto": proto}
         assert gateway.call("GET", "/admin/login/", headers=headers, key="").status == status
+
+
+def test_without_a_trusted_proxy_no_page_redirects_to_itself() -> None:
+    with Gateway.started(GATEWAY_PUBLIC_URL="https://gateway.example.org") as gateway:
+        headers = {"Host": "gateway.example.org", "X-Forwarded-Proto": "https"}
+        assert gateway.call("GET", "/admin/login/", headers=headers, key="").status == 200

@@ -175,10 +175,6 @@ def test_a_port_in_use_is_named_before_anything_is_written(tmp_path: Path, worke
     assert not (tmp_path / "gateway.sqlite3").exists()
 
 
-def test_https_without_the_proxy_that_speaks_it_stops_the_start(tmp_path: Path) -> None:
-    assert "GATEWAY_TRUSTED_PROXIES" in refused(tmp_path, GATEWAY_PUBLIC_URL="https://gateway.example.org")
-
-
 def test_what_is_written_is_for_the_owners_eyes_only(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with Gateway.started(data):
