@@ -11,6 +11,7 @@ import pytest
 
 from endpoints.providers import _transport
 from endpoints.providers._base import user_message
+from endpoints.providers._failures import Failures, ProviderMessage
 from endpoints.providers._retries import Retries, deadline
 from tests.fakes.provider import FakeProvider
 from tests.providers.endpoints import openai, streamed, text_of
@@ -207,3 +208,8 @@ def test_a_wish_that_makes_no_sense_is_ignored(value: str) -> None:
     wait = Retries().wait_after(1, 429, {"retry-after": value}, None)
     assert wait is not None
     assert 0.375 <= wait <= 0.5
+
+
+def test_a_status_that_must_not_have_a_body_is_not_passed_on() -> None:
+    failures = Failures("OpenAI chat completions", "my-endpoint", "host:443", lambda: ())
+    assert failures.refused("Unhandled redirection", 304, ProviderMessage()).status == 400
