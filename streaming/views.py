@@ -48,10 +48,10 @@ async def stream(request: HttpRequest, inference_id: str, task_type: str | None 
     except ApiError as error:
         return error_response(request, error)
     try:
-        provider, inference = await _resolve(request, caller, inference_id, requested)
+        provider, asked = await _resolve(request, caller, inference_id, requested)
         _check_streams(provider, requested)
         drain.check()
-        relay = _relay(request, provider, inference)
+        relay = _relay(request, provider, asked)
     except ApiError as error:
         return error_event(error, _framing)
     return await _opened(relay, _seconds(timeout, provider))
@@ -63,6 +63,7 @@ async def inference(request: HttpRequest, inference_id: str, task_type: str | No
         caller = await authenticate(request)
         requested, timeout = _prepare(request, task_type)
         provider, asked = await _resolve(request, caller, inference_id, requested)
+        drain.check()
         limit = _seconds(timeout, provider)
         _set_deadline(limit)
         try:

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from endpoints.providers._base import Chat, Completion, Embeddings, Message
 from endpoints.providers._events import EventReader
 from endpoints.providers._failures import Failures, ProviderMessage
+from endpoints.providers._headers import header_problems
 from endpoints.providers._http_provider import HttpProvider
 from endpoints.providers._openai_chunks import ChunkReader, read_completion, read_embeddings
+from endpoints.providers._settings import Problem, Settings, setting
 from wire.errors import SettingsInvalid, StatusError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings(Settings):
+    """What the services take that are OpenAI, at itself or at Azure."""
+
+    scope = "task_settings"
+
+    user: str | None = setting(
+        "User", "Identifier of the end user, passed on to the provider.", updatable=True, listed=False
+    )
+    headers: Mapping[str, str] | None = setting(
+        "Custom Headers", "HTTP headers that are added to requests.", updatable=True, masked=True
+    )
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
+        yield from header_problems(cls.scope, "headers", values.get("headers"))
 
 
 class OpenAICompatible(HttpProvider):

@@ -14,9 +14,8 @@ from urllib.parse import quote
 from endpoints.providers import _entra, _oauth, _shared_settings, _tokens
 from endpoints.providers._base import Binding, Embeddings
 from endpoints.providers._failures import ProviderMessage
-from endpoints.providers._headers import header_problems
 from endpoints.providers._http_provider import NO_AUTHORIZATION, Headers
-from endpoints.providers._openai_compatible import OpenAICompatible, refuse_input_type
+from endpoints.providers._openai_compatible import OpenAICompatible, TaskSettings, refuse_input_type
 from endpoints.providers._settings import Problem, Settings, host_of, rate_limit, setting
 from wire.errors import ProviderError
 
@@ -83,22 +82,6 @@ class ServiceSettings(Settings):
         host = f"{_host(values['resource_name'])}:443"
         resource = dict.fromkeys(("api_key", "entra_id", "headers"), host)
         return {**resource, "client_secret": host_of(_entra.PUBLIC_URL)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskSettings(Settings):
-    scope = "task_settings"
-
-    user: str | None = setting(
-        "User", "Identifier of the end user, passed on to the provider.", updatable=True, listed=False
-    )
-    headers: Mapping[str, str] | None = setting(
-        "Custom Headers", "HTTP headers that are added to requests.", updatable=True, masked=True
-    )
-
-    @classmethod
-    def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
-        yield from header_problems(cls.scope, "headers", values.get("headers"))
 
 
 class Provider(OpenAICompatible):

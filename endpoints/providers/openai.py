@@ -11,9 +11,9 @@ from typing import Any
 
 from endpoints.providers import _oauth, _shared_settings, _tokens
 from endpoints.providers._base import Binding, Embeddings
-from endpoints.providers._headers import header_problems, value_problems
+from endpoints.providers._headers import value_problems
 from endpoints.providers._http_provider import Headers
-from endpoints.providers._openai_compatible import OpenAICompatible, refuse_input_type
+from endpoints.providers._openai_compatible import OpenAICompatible, TaskSettings, refuse_input_type
 from endpoints.providers._settings import Problem, Settings, host_of, rate_limit, setting
 
 _CHAT_URL = "https://api.openai.com/v1/chat/completions"
@@ -76,22 +76,6 @@ class ServiceSettings(Settings):
         token_url = values.get("token_url")
         hosts = {"api_key": host, "headers": host}
         return {**hosts, "client_secret": host_of(token_url)} if token_url else hosts
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskSettings(Settings):
-    scope = "task_settings"
-
-    user: str | None = setting(
-        "User", "Identifier of the end user, passed on to the provider.", updatable=True, listed=False
-    )
-    headers: Mapping[str, str] | None = setting(
-        "Custom Headers", "HTTP headers that are added to requests.", updatable=True, masked=True
-    )
-
-    @classmethod
-    def check(cls, values: Mapping[str, Any], task_type: str) -> Iterator[Problem]:
-        yield from header_problems(cls.scope, "headers", values.get("headers"))
 
 
 class Provider(OpenAICompatible):
