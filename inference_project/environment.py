@@ -30,6 +30,7 @@ Words = Annotated[tuple[str, ...], NoDecode]
 _HOST = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
 _IPV6 = r"\[[0-9a-f:.]+\]"
 _ORIGIN = re.compile(rf"https?://(?:{_HOST}|{_IPV6})(?::[0-9]+)?/?")
+_TOKEN = re.compile(r"[!-~]{16,}")
 _ALLOWED_HOST = re.compile(rf"\*|\.?{_HOST}|{_IPV6}", re.IGNORECASE)
 
 
@@ -63,12 +64,22 @@ class Environment(BaseSettings):
     private_hosts: Annotated[PrivateHosts, NoDecode] = PrivateHosts.parse("")
     service_urls: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
     ca_bundle: Path | None = None
+    outbound_proxy: SecretStr = SecretStr("")
+    metrics_token: SecretStr = SecretStr("")
     max_body_bytes: int = Field(10 * 2**20, ge=1024, le=2**30)
 
+    max_streams: int = Field(10_000, ge=1)
+    max_streams_per_caller: int = Field(2_000, ge=1)
+    max_waiting: int = Field(1_000, ge=0)
+
     connect_seconds: float = Field(5.0, gt=0, le=300)
+    first_delta_seconds: float = Field(120.0, gt=0, le=86_400)
     idle_seconds: float = Field(60.0, gt=0, le=86_400)
+    stall_seconds: float = Field(120.0, gt=0, le=86_400)
     total_seconds: float = Field(600.0, gt=0, le=86_400)
     write_seconds: float = Field(30.0, gt=0, le=86_400)
+    heartbeat_seconds: float = Field(15.0, ge=0, le=86_400)
+    early_heartbeat: bool = False
     drain_seconds: float = Field(30.0, ge=0, le=86_400)
     max_stale_seconds: float = Field(30.0, gt=0, le=86_400)
 
@@ -140,6 +151,20 @@ class Environment(BaseSettings):
     def _redis_url(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value() and not _is_redis(value.get_secret_value()):
             raise ValueError("must be redis[s]://user:password@host:port/number or unix:///path")
+        return value
+
+    @field_validator("outbound_proxy")
+    @classmethod
+    def _outbound_proxy(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not _is_proxy(value.get_secret_value()):
+            raise ValueError("must be http://user:password@host:port, user and password only where they are needed")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _metrics_token(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not _TOKEN.fullmatch(value.get_secret_value()):
+            raise ValueError("must have 16 characters or more, all of them visible ASCII")
         return value
 
     @field_validator("secret_key")
@@ -237,6 +262,14 @@ def _is_redis(url: str) -> bool:
     except (ValueError, TypeError, redis.RedisError):
         return False
     return True
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and bool(parts.hostname) and bool(parts.port) and parts.path in ("", "/")
+    except ValueError:
+        return False
 
 
 def _is_fernet_key(key: str) -> bool:

@@ -16,7 +16,7 @@ from access.privileges import Caller, require
 from endpoints import catalog
 from endpoints.lifecycle import not_found, parse_task_type
 from endpoints.providers._base import Provider, user_message
-from endpoints.providers._retries import deadline
+from endpoints.providers._progress import Progress, progress
 from streaming import bodies, drain
 from streaming.bodies import InferenceRequest
 from streaming.relay import Relay
@@ -169,7 +169,7 @@ async def _opened(relay: Relay, timeout: float | None) -> HttpResponseBase:
 
 def _set_deadline(seconds: float | None) -> None:
     """Tell the provider until when another attempt makes sense."""
-    deadline.set(None if seconds is None else asyncio.get_running_loop().time() + seconds)
+    progress.set(Progress(None if seconds is None else asyncio.get_running_loop().time() + seconds))
 
 
 def _seconds(timeout: str | None, provider: Provider) -> float | None:

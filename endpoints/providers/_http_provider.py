@@ -32,6 +32,7 @@ from endpoints.providers._base import (
 from endpoints.providers._events import EventReader
 from endpoints.providers._failures import Failures, ProviderMessage
 from endpoints.providers._http import Answer, ConnectionFailed
+from endpoints.providers._progress import progress
 from endpoints.providers._retries import Retries
 from endpoints.providers._settings import host_of
 from endpoints.providers._transport import invalid_host, without_query
@@ -213,6 +214,8 @@ class HttpProvider(Provider):
                 error, wait = self._refused(refusal.response, failures, number)
             if wait is None:
                 raise error
+            if current := progress.get():
+                current.retries += 1
             await asyncio.sleep(wait)
         raise AssertionError
 
@@ -224,6 +227,8 @@ class HttpProvider(Provider):
         url = self.url(stream=stream)
         accept = "text/event-stream" if stream else "application/json"
         headers = {**(getattr(self.tasks, "headers", None) or {}), "Accept": accept, **await self.headers()}
+        if (current := progress.get()) and current.asked_at is None:
+            current.asked_at = asyncio.get_running_loop().time()
         try:
             response = await self._client.post(
                 url, cast_to=httpx2.Response, content=content, stream=True, options={"headers": headers}

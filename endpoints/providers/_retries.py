@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
-"""The time of the event loop by which the caller of this request wants a first answer; None where he does not say."""
+from endpoints.providers._progress import progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,10 @@ class Retries:
         return wait if wait < self._seconds_left() else None
 
     def _seconds_left(self) -> float:
-        at = deadline.get()
-        return self.longest_seconds + 1 if at is None else at - asyncio.get_running_loop().time()
+        current = progress.get()
+        if current is None or current.deadline is None:
+            return self.longest_seconds + 1
+        return current.deadline - asyncio.get_running_loop().time()
 
 
 def _asked_for(headers: Mapping[str, str]) -> float | None:

@@ -15,7 +15,7 @@ TOP = {"inference_project": 6}
 
 
 def modules() -> Iterator[Path]:
-    for room in ("wire", "access", "endpoints", "streaming", "inference_project"):
+    for room in ("wire", "access", "endpoints", "usage", "streaming", "inference_project"):
         yield from (ROOT / room).rglob("*.py")
 
 

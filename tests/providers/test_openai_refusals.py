@@ -12,7 +12,8 @@ import pytest
 from endpoints.providers import _transport
 from endpoints.providers._base import user_message
 from endpoints.providers._failures import Failures, ProviderMessage
-from endpoints.providers._retries import Retries, deadline
+from endpoints.providers._progress import Progress, progress
+from endpoints.providers._retries import Retries
 from tests.fakes.provider import FakeProvider
 from tests.providers.endpoints import openai, streamed, text_of
 from wire.elastic import error_body
@@ -196,11 +197,11 @@ def test_the_providers_wish_is_heeded(headers: dict[str, str], wait: float | Non
 
 @pytest.mark.parametrize(("seconds", "wait"), [(60.0, 20.0), (10.0, None)])
 async def test_a_wish_is_heeded_up_to_the_deadline_of_the_caller(seconds: float, wait: float | None) -> None:
-    before = deadline.set(asyncio.get_running_loop().time() + seconds)
+    before = progress.set(Progress(asyncio.get_running_loop().time() + seconds))
     try:
         assert Retries().wait_after(1, 429, {"retry-after": "20"}, None) == wait
     finally:
-        deadline.reset(before)
+        progress.reset(before)
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "inf", "nan", ""])
