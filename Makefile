@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint lock bench extras
+.PHONY: run test lint lock bench soak extras conformance conformance-ours conformance-litellm conformance-docs
 
 run: $(VENV)/.run
 	@exec $(BIN)/python manage.py serve
@@ -23,6 +23,28 @@ extras: $(VENV)/.run
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.stream $(ARGS)
 
+# Drive any gateway through the faults of a provider; docs/conformance.md says more.
+DIALECT ?= elasticsearch
+conformance: export CONFORMANCE_API_KEY := $(API_KEY)
+conformance: $(VENV)/.test
+	$(BIN)/python -m conformance --base-url '$(BASE_URL)' --dialect $(DIALECT) $(ARGS)
+
+# This gateway, on each database and with one process and four; the verdicts are kept for the documentation.
+CONFORMANCE := var/conformance
+conformance-ours: $(VENV)/.test
+	@mkdir -p $(CONFORMANCE)
+	$(BIN)/python -m conformance.ours --databases sqlite,postgresql --processes 1,4 --json $(CONFORMANCE) $(ARGS)
+
+# LiteLLM's proxy, in a virtual environment of its own.
+conformance-litellm: $(VENV)/.test
+	@mkdir -p $(CONFORMANCE)
+	$(PYTHON) -m venv $(CONFORMANCE)/litellm
+	$(CONFORMANCE)/litellm/bin/python -m pip install -q --disable-pip-version-check 'litellm[proxy]'
+	-$(BIN)/python -m conformance.litellm --environment $(CONFORMANCE)/litellm --json $(CONFORMANCE)/litellm.json $(ARGS)
+
+conformance-docs: $(VENV)/.test
+	$(BIN)/python -m conformance.document $(CONFORMANCE)/*.json > docs/conformance.md
+
 # Pin all dependencies, with hashes and without download addresses.
 COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml
 lock:
@@ -39,3 +61,8 @@ $(VENV)/.test: requirements-dev.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@ $(VENV)/.run
+
+# Let a gateway live with faults and clients of all kinds for a while.
+MINUTES ?= 10
+soak: $(VENV)/.test
+	$(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)

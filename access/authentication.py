@@ -18,6 +18,7 @@ from rest_framework.request import Request
 from access import keys, passwords
 from access.cache import VersionedCache
 from access.credentials import KeyCredentials, key_refused, login_refused, read
+from access.key_ids import is_key_id
 from access.models import ApiKey, User
 from access.passwords import Login
 from access.privileges import Caller, require
@@ -47,7 +48,7 @@ class Account(NamedTuple):
         return f"<Account {self.caller.username}>"
 
 
-# None: there is no such row. Each id or name that somebody makes up costs one look-up by primary key or index.
+# None: there is no such row. A name that somebody makes up costs one look-up by index, the id of a key none at all.
 known_keys: VersionedCache[KnownKey | None] = VersionedCache(10_000)
 accounts: VersionedCache[Account | None] = VersionedCache(10_000)
 _NO_DIGEST = bytes(32)
@@ -61,7 +62,8 @@ async def authenticate(request: HttpRequest) -> Caller:
     """
     credentials = read(request)
     if isinstance(credentials, KeyCredentials):
-        key = await known_keys.get(credentials.id, partial(_load_key, credentials.id))
+        signed = is_key_id(credentials.id)
+        key = await known_keys.get(credentials.id, partial(_load_key, credentials.id)) if signed else None
         caller = _key_holder(key, credentials)
     else:
         account = await accounts.get(credentials.username, partial(_load_account, credentials.username))
@@ -75,7 +77,8 @@ def authenticate_sync(request: HttpRequest) -> Caller:
     """Do as `authenticate`, in the calling thread and its transaction."""
     credentials = read(request)
     if isinstance(credentials, KeyCredentials):
-        key = known_keys.get_sync(credentials.id, partial(_load_key, credentials.id))
+        signed = is_key_id(credentials.id)
+        key = known_keys.get_sync(credentials.id, partial(_load_key, credentials.id)) if signed else None
         caller = _key_holder(key, credentials)
     else:
         account = accounts.get_sync(credentials.username, partial(_load_account, credentials.username))

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import Error, close_old_connections, connection, transaction
 
 from access import news
 from wire.errors import DatabaseUnavailable
@@ -39,12 +39,14 @@ _database_threads = ThreadPoolExecutor(2, thread_name_prefix="cache")
 class _Version:
     """The newest version that this process knows, and until when that is good enough (monotonic time).
 
-    Past that moment the database has not answered for too long, and nothing remembered may be used.
+    Past that moment the database has not answered for too long, and nothing remembered may be used. `reachable` is
+    whether it answered the last look.
     """
 
     def __init__(self) -> None:
         self.number = -1
         self.fresh_until = 0.0
+        self.reachable = True
         self._lock = threading.Lock()
         self._poller: threading.Thread | None = None
         self._news = threading.Event()
@@ -64,23 +66,22 @@ class _Version:
                 news.listen(self._news.set)
 
     def _poll(self) -> None:
-        failing = False
         while True:
             self._news.wait(POLL_SECONDS)
             self._news.clear()
             try:
                 # The connection is kept: to open one each second would cost more than all the looking.
                 self.accept(read_version())
-                failing = False
+                self.reachable = True
             except Exception as error:  # Whatever the database does, the poller must go on.
+                if self.reachable:
+                    logger.error("The database does not answer the version poller: %s", type(error).__name__)
+                self.reachable = False
                 with suppress(Exception):
                     connection.close()
-                    # After a failover every connection of a pool is dead; replaced now, they fail no request.
+                    # All connections of the pool are dead or hang; replaced now, they fail no request.
                     if pool := getattr(connection, "pool", None):
-                        pool.check()
-                if not failing:
-                    logger.error("The database does not answer the version poller: %s", type(error).__name__)
-                failing = True
+                        pool.drain()
 
 
 version = _Version()
@@ -165,11 +166,14 @@ class VersionedCache(Generic[_Value]):
             close_old_connections()
 
     def _read(self, key: Hashable, loader: Callable[[], _Value]) -> _Value:
+        if not version.reachable:
+            # To wait for it would make a queue of all who are not known yet.
+            raise DatabaseUnavailable
         try:
             # Version first: rows that change between the two reads are then marked with the older number.
             number = read_version()
             value = loader()
-        except DatabaseError as error:
+        except Error as error:
             logger.error("The database does not answer: %s", type(error).__name__)
             raise DatabaseUnavailable from None
         version.accept(number)

@@ -16,7 +16,8 @@ from django.db.models.functions import Left
 from django.utils import timezone
 
 from access import cache
-from access.models import ApiKey, new_key_id
+from access.key_ids import new_key_id
+from access.models import ApiKey
 from access.privileges import Caller
 
 MAX_NAME_LENGTH = 256

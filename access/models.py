@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +14,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from access.key_ids import new_key_id
 from access.privileges import LIMITED, PERMISSIONS, SUPERUSER, Caller, expand
 
 MAX_NAME_LENGTH = 1024
@@ -106,11 +106,6 @@ class User(AbstractBaseUser, PermissionsMixin):
         held = self.get_all_permissions()
         # Everyone may keep keys of his own.
         return ("manage_own_api_key", *(name for name in PERMISSIONS if f"access.{name}" in held))
-
-
-def new_key_id() -> str:
-    """Return 20 random URL-safe characters."""
-    return secrets.token_urlsafe(15)
 
 
 class ApiKey(models.Model):

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from wire.errors import BadRequest, Forbidden
 
+_MONITOR = ("monitor", "manage", "all")
 _MONITOR_INFERENCE = ("monitor_inference", "manage_inference", "monitor", "manage", "all")
 _MANAGE_INFERENCE = ("manage_inference", "manage", "all")
 _MANAGE_OWN_API_KEY = ("manage_own_api_key", "manage_api_key", "manage_security", "all")
@@ -15,7 +16,8 @@ _MANAGE_SECURITY = ("manage_security", "all")
 _READ_SECURITY = ("read_security", "manage_security", "all")
 
 ACTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "cluster:monitor/main": ("monitor", "manage", "all"),
+    "cluster:monitor/main": _MONITOR,
+    "cluster:monitor/prometheus/metrics": _MONITOR,
     "cluster:monitor/xpack/inference/get": _MONITOR_INFERENCE,
     "cluster:monitor/xpack/inference/post": _MONITOR_INFERENCE,
     "cluster:monitor/xpack/inference/services/get": _MONITOR_INFERENCE,

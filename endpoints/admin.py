@@ -20,6 +20,7 @@ from endpoints import configuration, lifecycle
 from endpoints.forms import KindForm, SettingsForm
 from endpoints.models import Endpoint
 from endpoints.providers import names
+from endpoints.time_limits import MEANINGS
 from wire.errors import ApiError
 
 _KIND = ("inference_id", "service", "task_type")
@@ -77,7 +78,8 @@ class EndpointAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return self._back(request, f"Service [{endpoint.service}] not found")
         kind = {name: getattr(endpoint, name) for name in _KIND}
         secrets = set(endpoint.secrets.values_list("name", flat=True))
-        form = SettingsForm(_data(request), kind, configuration.shown(endpoint), secrets)
+        limits = {name: getattr(endpoint, name) for name in MEANINGS}
+        form = SettingsForm(_data(request), kind, configuration.shown(endpoint), secrets, limits)
         if form.is_valid() and self._updated(form, endpoint):
             self.log_change(request, endpoint, self.construct_change_message(request, form, []))
             return self.response_change(request, endpoint)
@@ -116,14 +118,14 @@ class EndpointAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _created(self, form: SettingsForm, kind: dict[str, str]) -> Endpoint | None:
         try:
-            return lifecycle.create(kind["inference_id"], kind["task_type"], form.body())
+            return lifecycle.create(kind["inference_id"], kind["task_type"], form.body(), limits=form.limits())
         except ApiError as error:
             form.refuse(error)
             return None
 
     def _updated(self, form: SettingsForm, endpoint: Endpoint) -> bool:
         try:
-            lifecycle.update(endpoint.inference_id, None, form.body())
+            lifecycle.update(endpoint.inference_id, None, form.body(), limits=form.limits())
         except ApiError as error:
             form.refuse(error)
             return False

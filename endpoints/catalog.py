@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from access.cache import MISSING, VersionedCache
-from endpoints import configuration
+from endpoints import configuration, time_limits
 from endpoints.configuration import Configuration
 from endpoints.encryption import SecretUnreadable, decrypt
 from endpoints.models import Endpoint
@@ -21,6 +21,7 @@ from endpoints.providers import names
 from endpoints.providers._base import Binding, Provider
 from endpoints.providers._http import HttpClient
 from endpoints.providers._settings import build
+from endpoints.time_limits import TimeLimits
 from wire.errors import StatusError
 
 
@@ -32,6 +33,7 @@ class Entry:
     task_type: str
     service: str
     provider: Provider | None
+    limits: TimeLimits
     fault: str = ""
     fault_status: int = 400
 
@@ -73,6 +75,7 @@ def new_http_client() -> HttpClient:
         connect_seconds=environment.connect_seconds,
         idle_seconds=environment.idle_seconds,
         ca_bundle=str(environment.ca_bundle) if environment.ca_bundle else None,
+        proxy=environment.outbound_proxy.get_secret_value() or None,
         service_urls=environment.service_urls,
     )
 
@@ -84,8 +87,8 @@ async def close() -> None:
         await client.aclose()
 
 
-def bind(inference_id: str, chosen: Configuration, http: HttpClient) -> Provider:
-    """Return the provider of an endpoint; `chosen` has its secrets."""
+def bind(inference_id: str, chosen: Configuration, http: HttpClient, limits: TimeLimits | None = None) -> Provider:
+    """Return the provider of an endpoint; `chosen` has its secrets. Without `limits` it has those of `http`."""
     provider = chosen.provider
     binding = Binding(
         inference_id=inference_id,
@@ -93,6 +96,8 @@ def bind(inference_id: str, chosen: Configuration, http: HttpClient) -> Provider
         settings=build(provider.service_settings, chosen.service_values),
         task_settings=build(provider.task_settings, chosen.task_values),
         http=http,
+        connect_seconds=None if limits is None else limits.connect_seconds,
+        idle_seconds=None if limits is None else limits.idle_seconds,
     )
     return provider(binding)
 
@@ -125,12 +130,13 @@ def _read(inference_id: str, http: HttpClient) -> Entry | None:
     endpoint = Endpoint.objects.named(inference_id)
     if endpoint is None:
         return None
-    task_type, service = endpoint.task_type, endpoint.service
+    task_type, service, limits = endpoint.task_type, endpoint.service, time_limits.of(endpoint)
     if service not in names():
-        return Entry(inference_id, task_type, service, None, f"Unknown service [{service}] for model [{inference_id}]")
+        fault = f"Unknown service [{service}] for model [{inference_id}]"
+        return Entry(inference_id, task_type, service, None, limits, fault)
     chosen, unreadable = opened(endpoint)
     problems = list(unreadable.values()) or [problem.text for problem in chosen.problems()]
     if problems:
         fault = f"Inference endpoint [{inference_id}] cannot be used as it is stored, update it: {'; '.join(problems)}"
-        return Entry(inference_id, task_type, service, None, fault, 500)
-    return Entry(inference_id, task_type, service, bind(inference_id, chosen, http))
+        return Entry(inference_id, task_type, service, None, limits, fault, 500)
+    return Entry(inference_id, task_type, service, bind(inference_id, chosen, http, limits), limits)

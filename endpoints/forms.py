@@ -22,6 +22,7 @@ from endpoints.providers import load, names
 from endpoints.providers._base import TASK_TYPES
 from endpoints.providers._settings import Setting, applying
 from endpoints.providers._values import MASK
+from endpoints.time_limits import LONGEST_SECONDS, MEANINGS
 from wire.errors import ApiError, SettingsInvalid
 
 _UNSET = ("", "---------")
@@ -154,8 +155,8 @@ class Item:
 class SettingsForm(forms.Form):
     """All settings of one service and task type; the fields have the keys of the settings.
 
-    `stored` is the configuration of an endpoint that is changed, as it may be shown, and `secrets` are the names of
-    the secrets it has; None for a new one.
+    `stored` is the configuration of an endpoint that is changed, as it may be shown, `secrets` are the names of the
+    secrets and `limits` the time limits that it has; a new one has none of them.
     """
 
     inference_id = forms.CharField(label="Inference ID", disabled=True, widget=AdminTextInputWidget)
@@ -168,12 +169,15 @@ class SettingsForm(forms.Form):
         kind: Mapping[str, str],
         stored: Configuration | None = None,
         secrets: Collection[str] = (),
+        limits: lifecycle.Limits | None = None,
     ) -> None:
         super().__init__(data, initial=dict(kind))
         self._is_new = stored is None
         self._items = list(_items(kind["service"], kind["task_type"], stored))
         for item in self._items:
             self.fields[item.setting.key] = self._field(item, item.setting.name in secrets)
+        for name, meaning in MEANINGS.items():
+            self.fields[name] = _seconds(name, meaning, (limits or {}).get(name))
 
     def fieldsets(self) -> list[tuple[str | None, dict[str, Any]]]:
         """Return the fields by section, as the admin's templates want them."""
@@ -181,7 +185,13 @@ class SettingsForm(forms.Form):
         for section in dict.fromkeys(item.section for item in self._items):
             keys = [item.setting.key for item in self._items if item.section == section]
             found.append((section.replace("_", " ").capitalize(), {"fields": keys}))
+        note = "Limits of the gateway for this endpoint; an empty one is that of all endpoints."
+        found.append(("Time limits", {"fields": list(MEANINGS), "description": note}))
         return found
+
+    def limits(self) -> dict[str, float | None]:
+        """Return the time limits; None for those of all endpoints."""
+        return {name: self.cleaned_data[name] for name in MEANINGS}
 
     def body(self) -> dict[str, Any]:
         """Return the body of the request that the form stands for; for a new endpoint with its service."""
@@ -231,6 +241,13 @@ class SettingsForm(forms.Form):
             field.widget = MaskedValues(attrs={"class": "vLargeTextField", "autocomplete": "off"})
             field.widget.shown = field.prepare_value(item.value) or ""
         return field
+
+
+def _seconds(name: str, meaning: str, value: float | None) -> forms.Field:
+    label = name.replace("_seconds", ", seconds").replace("_", " ").capitalize()
+    return forms.FloatField(
+        label=label, help_text=meaning, initial=value, required=False, min_value=0.001, max_value=LONGEST_SECONDS
+    )
 
 
 def _items(service: str, task_type: str, stored: Configuration | None) -> Iterator[Item]:

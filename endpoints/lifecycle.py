@@ -23,6 +23,9 @@ from endpoints.providers._base import TASK_TYPES
 from endpoints.providers._values import java_text
 from wire.errors import AlreadyExists, NotFound, RequestInvalid, StatusError
 
+Limits = Mapping[str, float | None]
+"""Time limits of one endpoint, by the names in `time_limits`; None for those of the environment."""
+
 VALIDATION_SECONDS = 30.0
 # An update that a killed process left behind stops counting after this time.
 _UPDATE_MAY_LAST = timedelta(minutes=3)
@@ -35,8 +38,9 @@ def create(
     *,
     timeout: float | None = VALIDATION_SECONDS,
     validate: bool = True,
+    limits: Limits | None = None,
 ) -> Endpoint:
-    """Create an endpoint as `body` says.
+    """Create an endpoint as `body` says, with time limits of its own where `limits` has some.
 
     `validate` asks the provider first, `timeout` (in seconds) bounds its answer. Raise ApiError; then nothing was
     stored.
@@ -50,7 +54,7 @@ def create(
     chosen = configuration.created(service, task_type, body)
     chosen.provider.check_id(inference_id, chosen.service_values)
     stored_as = chosen.provider.alias_of or service
-    endpoint = Endpoint(inference_id=inference_id, task_type=task_type, service=stored_as)
+    endpoint = Endpoint(inference_id=inference_id, task_type=task_type, service=stored_as, **(limits or {}))
     _fill(endpoint, chosen)
     if validate:
         endpoint.dimensions = validation.validate(inference_id, chosen, "creation", timeout)
@@ -58,9 +62,14 @@ def create(
 
 
 def update(
-    inference_id: str, url_task_type: str | None, body: Mapping[str, Any], *, timeout: float | None = VALIDATION_SECONDS
+    inference_id: str,
+    url_task_type: str | None,
+    body: Mapping[str, Any],
+    *,
+    timeout: float | None = VALIDATION_SECONDS,
+    limits: Limits | None = None,
 ) -> Endpoint:
-    """Change an endpoint as `body` says; one that changes nothing does not ask the provider. Raise ApiError."""
+    """Change an endpoint as `body` says; one that changes no setting does not ask the provider. Raise ApiError."""
     endpoint = Endpoint.objects.named(inference_id)
     if endpoint is None:
         raise nothing_to_update(inference_id)
@@ -73,6 +82,8 @@ def update(
             length = validation.validate(inference_id, chosen, "update", timeout)
             endpoint.dimensions = length or endpoint.dimensions
             _store(endpoint, chosen, mark)
+        if limits:
+            _store_limits(endpoint, limits)
     return endpoint
 
 
@@ -248,6 +259,13 @@ def _store(endpoint: Endpoint, chosen: Configuration, mark: datetime) -> None:
         )
         endpoint.secrets.all().delete()
         _store_secrets(endpoint, chosen)
+
+
+def _store_limits(endpoint: Endpoint, limits: Limits) -> None:
+    if any(getattr(endpoint, name) != seconds for name, seconds in limits.items()):
+        for name, seconds in limits.items():
+            setattr(endpoint, name, seconds)
+        endpoint.save(update_fields=[*limits, "updated_at"])
 
 
 def _store_secrets(endpoint: Endpoint, chosen: Configuration) -> None:

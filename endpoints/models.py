@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+
+from endpoints.time_limits import LONGEST_SECONDS, MEANINGS
 
 LONGEST_ID = 500
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9_\-.]*[a-z0-9])?", re.ASCII)
@@ -15,6 +18,15 @@ _ID = re.compile(r"[a-z0-9](?:[a-z0-9_\-.]*[a-z0-9])?", re.ASCII)
 def is_inference_id(text: str) -> bool:
     """Return whether an endpoint may be called `text`, but for its length."""
     return _ID.fullmatch(text) is not None and text != "_all"
+
+
+def _time_limit(name: str) -> Any:
+    return models.FloatField(
+        null=True,
+        blank=True,
+        help_text=MEANINGS[name],
+        validators=[MinValueValidator(0.001), MaxValueValidator(LONGEST_SECONDS)],
+    )
 
 
 class EndpointManager(models.Manager["Endpoint"]):
@@ -28,7 +40,8 @@ class EndpointManager(models.Manager["Endpoint"]):
 class Endpoint(models.Model):
     """An inference endpoint as it is shown; nothing in this table is secret.
 
-    The settings are nested JSON, as in a request. Of a map whose values are secret only the names are here.
+    The settings are nested JSON, as in a request. Of a map whose values are secret only the names are here. The time
+    limits are the gateway's own and not part of the API; None stands for the setting of the environment.
     """
 
     # Known before the row is stored: the secrets are bound to it.
@@ -42,6 +55,12 @@ class Endpoint(models.Model):
     dimensions = models.PositiveIntegerField(
         null=True, blank=True, editable=False, help_text="Length of the vectors, as the provider's answer had it."
     )
+    connect_seconds = _time_limit("connect_seconds")
+    first_delta_seconds = _time_limit("first_delta_seconds")
+    idle_seconds = _time_limit("idle_seconds")
+    stall_seconds = _time_limit("stall_seconds")
+    total_seconds = _time_limit("total_seconds")
+    write_seconds = _time_limit("write_seconds")
     created_at = models.DateTimeField("created", auto_now_add=True)
     updated_at = models.DateTimeField("updated", auto_now=True)
     updating_since = models.DateTimeField(null=True, editable=False)

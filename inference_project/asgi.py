@@ -20,10 +20,12 @@ from django.urls import get_resolver
 from servestatic import ServeStaticASGI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from access import database
 from access.cache import version
 from endpoints import catalog
 from streaming import drain
 from streaming.handler import InferenceHandler
+from usage import limits
 from wire.body_limit import BodyLimit
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -45,23 +47,28 @@ async def _websocket(scope: Any, receive: Any, send: Any) -> None:
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
     await receive()
     _drain_on_signals()
+    database.give_up_soon()
     version.watch()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await catalog.close()
+    await limits.close()
     await send({"type": "lifespan.shutdown.complete"})
 
 
 def _drain_on_signals() -> None:
-    """Begin to drain at SIGTERM and SIGINT, before the server's own handlers stop it."""
+    """Drain at SIGTERM and SIGINT, and let the server's own handlers stop it only then.
+
+    A second SIGINT, as by an impatient hand, ends the drain. A second SIGTERM does not: systemd sends one to each
+    process, and the parent of several workers passes on its own.
+    """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         before = signal.getsignal(number)
 
         def handle(number: int, frame: Any, before: Any = before) -> None:
-            loop.call_soon_threadsafe(drain.begin)
-            if callable(before):
-                before(number, frame)
+            act = drain.end if number == signal.SIGINT and drain.draining() else drain.begin
+            loop.call_soon_threadsafe(act, lambda: before(number, frame) if callable(before) else None)
 
         signal.signal(number, handle)
 

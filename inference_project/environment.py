@@ -81,6 +81,7 @@ class Environment(BaseSettings):
     heartbeat_seconds: float = Field(15.0, ge=0, le=86_400)
     early_heartbeat: bool = False
     drain_seconds: float = Field(30.0, ge=0, le=86_400)
+    shutdown_delay_seconds: float = Field(0.0, ge=0, le=86_400)
     max_stale_seconds: float = Field(30.0, gt=0, le=86_400)
 
     @field_validator("data_dir")

@@ -22,6 +22,7 @@ SECRET_KEYS: tuple[str, ...] = tuple(key.get_secret_value() for key in ENVIRONME
 API_KEY_PEPPER = hmac.digest(SECRET_KEY.encode(), b"gateway api key", "sha256")
 
 DEBUG = ENVIRONMENT.debug
+DEFAULT_EXCEPTION_REPORTER_FILTER = "inference_project.exception_reports.Filter"
 PUBLIC_URL = ENVIRONMENT.public_url
 _HTTPS = PUBLIC_URL.startswith("https://")
 _PUBLIC_HOST = urlsplit(PUBLIC_URL).hostname
@@ -79,7 +80,7 @@ TEMPLATES: list[dict[str, Any]] = [
 _SQLITE: dict[str, Any] = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": DATA_DIR / "gateway.sqlite3",
-    # Writers queue for 20 s instead of failing; readers never wait (measured: no failures with two processes).
+    # Readers never wait, writers queue instead of failing: commands for 20 s, a server as long as access.database says.
     "OPTIONS": {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -95,12 +96,23 @@ def _database(url: str) -> dict[str, Any]:
     config: dict[str, Any] = dict(dj_database_url.parse(url))
     if config["ENGINE"].endswith("sqlite3"):
         return {**_SQLITE, "NAME": config["NAME"]}
-    # Under ASGI each request may run in a thread of its own: kept connections would pile up, a pool bounds them.
-    pool = {"min_size": 1, "max_size": 10, "timeout": 5}
+    # Not needed, and not imported, with SQLite.
+    from access.database import ANSWER_SECONDS
+    from access.postgresql import Connection
+
+    # Under ASGI each request may run in a thread of its own: kept connections would pile up, a pool bounds them. Its
+    # attempts to connect begin anew with each request; left to themselves they would pause for minutes.
+    pool = {
+        "min_size": 1,
+        "max_size": 10,
+        "timeout": ANSWER_SECONDS,
+        "reconnect_timeout": ANSWER_SECONDS,
+        "connection_class": Connection,
+    }
     config["CONN_MAX_AGE"] = 0
     # Each connection is looked at before it is given out: after a failover all of them are dead.
     config["CONN_HEALTH_CHECKS"] = True
-    config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": pool, "connect_timeout": 5}
+    config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": pool, "connect_timeout": 2}
     return config
 
 
@@ -136,19 +148,28 @@ LANGUAGE_CODE = "en"
 # The limit itself is enforced while the body is read; Django's own must not be lower.
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = ENVIRONMENT.max_body_bytes
 
+_ROOMS = ("access", "endpoints", "inference_project", "streaming", "usage", "wire")
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "bare": {"format": "%(message)s"},
+    },
     "filters": {
         "mistakes": {"()": "django.utils.log.CallbackFilter", "callback": lambda record: record.exc_info is not None}
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
-    "loggers": {
-        # At DEBUG these write whole requests, prompts and credentials among them.
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "requests": {"class": "logging.StreamHandler", "formatter": "bare"},
+    },
+    # DEBUG is for the rooms: at that level libraries write whole requests, prompts and credentials among them. Some
+    # write addresses at INFO.
+    "root": {"handlers": ["stderr"], "level": "INFO" if ENVIRONMENT.log_level == "DEBUG" else ENVIRONMENT.log_level},
+    "loggers": {name: {"level": ENVIRONMENT.log_level} for name in _ROOMS}
+    | {
         name: {"level": "WARNING"}
-        for name in ("openai", "httpx2", "httpcore2", "aiohttp", "asyncio", "urllib3")
+        for name in ("openai", "httpx2", "httpcore2", "aiohttp", "asyncio", "urllib3", "msal", "google")
     }
     | {
         # Django logs each 4xx as a warning and each 5xx as an error without its reason. The caller was told the
@@ -158,5 +179,7 @@ LOGGING: dict[str, Any] = {
         "django.security": {"level": "CRITICAL"},
         # One line, with a reason that the page does not show: mostly a GATEWAY_PUBLIC_URL that is not the browser's.
         "django.security.csrf": {"level": "WARNING"},
+        # An object in JSON for each inference request that is over (usage.log); nothing stands before it.
+        "gateway.request": {"handlers": ["requests"], "propagate": False},
     },
 }

@@ -13,6 +13,8 @@ from django.views.generic import RedirectView
 
 from endpoints.views import EndpointView, ServicesView, UpdateView
 from inference_project import views
+from inference_project.metrics_view import metrics
+from inference_project.openapi.views import DocumentView
 from streaming.views import inference, stream
 
 _TYPE = r"(?P<task_type>[^/]+)"
@@ -35,6 +37,7 @@ urlpatterns = [
     re_path(r"^_inference/?$", _manage),
     re_path(r"^_inference/_services/?$", ServicesView.as_view()),
     re_path(rf"^_inference/_services/{_TYPE}/?$", ServicesView.as_view()),
+    re_path(r"^_inference/openapi\.json$", DocumentView.as_view()),
     re_path(rf"^_inference/{_ID}/_update/?$", UpdateView.as_view()),
     re_path(rf"^_inference/{_TYPE}/{_ID}/_update/?$", UpdateView.as_view()),
     re_path(rf"^_inference/{_ID}/?$", endpoint),
@@ -44,6 +47,7 @@ urlpatterns = [
     path("favicon.ico", views.favicon),
     path("livez", views.livez),
     path("readyz", views.readyz),
+    path("metrics", metrics),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     re_path(r"^", views.no_handler),

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views import defaults
@@ -23,7 +23,7 @@ from wire.responses import error_response
 
 MAIN = "cluster:monitor/main"
 # What official clients look at: the major version they were made for, and the flavour.
-_VERSION = {
+VERSION = {
     "number": "9.5.0",
     "build_flavor": "default",
     "build_type": "docker",
@@ -47,7 +47,7 @@ class InfoView(SecuredView):
                 "name": "inference-gateway",
                 "cluster_name": "inference-gateway",
                 "cluster_uuid": _cluster_uuid(),
-                "version": _VERSION,
+                "version": VERSION,
                 "tagline": "You Know, for Search",
             }
         )
@@ -69,7 +69,7 @@ async def readyz(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"status": "draining"}, status=503)
     try:
         await sync_to_async(read_version)()
-    except DatabaseError:
+    except Error:
         return JsonResponse({"status": "database not available"}, status=503)
     return JsonResponse({"status": "ok"})
 

@@ -39,7 +39,7 @@ _FORMS: Mapping[str, tuple[str, Kinds]] = {
     "embedding": ("EmbeddingRequest", _EMBEDDING),
 }
 _CLASSIC_FORM = ("cluster:internal/xpack/inference", _CLASSIC)
-_INPUT_TYPES = ("ingest", "search", "classification", "clustering", "unspecified")
+INPUT_TYPES = ("ingest", "search", "classification", "clustering", "unspecified")
 _WITH_INPUT_TYPE = ("text_embedding", "embedding", "any")
 
 
@@ -47,10 +47,11 @@ _WITH_INPUT_TYPE = ("text_embedding", "embedding", "any")
 class InferenceRequest:
     """What an endpoint is asked; `input_type` is None where it is unspecified."""
 
-    input: tuple[str, ...]
+    input: tuple[str, ...] = field(repr=False)
     input_type: str | None = None
-    task_settings: Mapping[str, Any] = field(default_factory=dict)
-    query: str | None = None
+    # Its `headers` are secret.
+    task_settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    query: str | None = field(default=None, repr=False)
     return_documents: bool | None = None
     top_n: int | None = None
 
@@ -146,7 +147,7 @@ def _input_type(text: str | None) -> str | None:
     if text is None:
         return None
     kind = text.lower()
-    if kind not in _INPUT_TYPES:
+    if kind not in INPUT_TYPES:
         raise BadRequest(f"Unrecognized input_type [{text[:80]}]")
     return None if kind == "unspecified" else kind
 

@@ -52,8 +52,10 @@ class InferenceHandler(ASGIHandler):
 
     async def _answer(self, request: HttpRequest, send: Any) -> None:
         response = await self.get_response_async(request)
-        try:
+        if not isinstance(response, EventStream):
             await self.send_response(response, send)
+            return
+        try:
+            await response.send_to(send)
         finally:
-            if isinstance(response, EventStream):
-                await response.aclose()
+            await response.aclose()

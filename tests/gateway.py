@@ -43,9 +43,10 @@ class Answer:
 
 
 class Stream:
-    """An open answer, read piece by piece."""
+    """An open answer, read piece by piece; `comments` has those that were passed over."""
 
     def __init__(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
+        self.comments: list[str] = []
         self._connection = connection
         self.response = response
         self.status = response.status
@@ -54,8 +55,10 @@ class Stream:
         """Return name and data of the next event; ("", "") at the end of the body."""
         name, data = "", ""
         while line := self.response.readline().decode():
-            if line == "\n":
+            if line == "\n" and (name or data):
                 return name, data
+            if line.startswith(":"):
+                self.comments.append(line.rstrip("\n"))
             field, _, value = line.rstrip("\n").partition(": ")
             if field == "event":
                 name = value
@@ -238,8 +241,12 @@ def _wait_until_it_answers(process: subprocess.Popen[str], port: int, log: Path)
             time.sleep(0.05)
     else:
         raise AssertionError(f"the gateway did not start: {log.read_text()}")
+    # Not more than there is: the process goes on, and the pipe stays open.
     os.set_blocking(process.stdout.fileno(), False)
-    return process.stdout.read() or ""
+    try:
+        return os.read(process.stdout.fileno(), 65_536).decode()
+    except BlockingIOError:
+        return ""
 
 
 def _found(pattern: str, text: str) -> str:

@@ -15,6 +15,8 @@
     ├── TooLarge                      413 content_too_long_exception
     ├── DatabaseUnavailable           503 status_exception
     ├── StatusError                   any status_exception
+    │   ├── TooManyRequests           429 status_exception
+    │   ├── ShuttingDown              503
     │   └── ProviderError             what a provider answered, or that it did not
     └── PlainError                    405, 406, 400: a sentence instead of an object
 
@@ -24,6 +26,7 @@ An error carries its status, its type and its facts; `wire.elastic` turns it int
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 
@@ -155,10 +158,33 @@ class StatusError(ApiError):
     type = "status_exception"
 
 
+class TooManyRequests(StatusError):
+    """The gateway's own bounds let a request not in; `refusal` names which. After `retry_after` seconds it may be let.
+
+    `refusal` is `streams`, `caller_streams`, `waiting` or `rate_limit`.
+    """
+
+    status = 429
+
+    def __init__(self, reason: str, *, refusal: str, retry_after: float) -> None:
+        self.refusal = refusal
+        self.retry_after = max(1, ceil(retry_after))
+        super().__init__(reason, headers={"Retry-After": str(self.retry_after)})
+
+
+class ShuttingDown(StatusError):
+    """The process is leaving. `refusal` says that the request was not begun."""
+
+    def __init__(self, *, refusal: str = "") -> None:
+        super().__init__("The gateway is shutting down, try again", status=503, headers={"Retry-After": "1"})
+        self.refusal = refusal
+
+
 class ProviderError(StatusError):
     """What a provider answered instead of a result, or that it could not be reached.
 
-    `code`, `param` and `provider_type` are the provider's own, for dialects that pass them on.
+    `code`, `param` and `provider_type` are the provider's own, for dialects that pass them on. `cut` says that the
+    connection ended or broke before the answer was complete; silence is no cut, its status is 408.
     """
 
     def __init__(
@@ -169,11 +195,13 @@ class ProviderError(StatusError):
         code: str | None = None,
         param: str | None = None,
         provider_type: str | None = None,
+        cut: bool = False,
     ) -> None:
         super().__init__(reason, status=status)
         self.code = code
         self.param = param
         self.provider_type = provider_type
+        self.cut = cut
 
 
 class PlainError(ApiError):

@@ -5,16 +5,26 @@ All of it is async-native. One synchronous middleware would put a thread hop on 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction, sync_to_async
-from django.http import HttpRequest
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
+from wire.errors import DatabaseUnavailable
+from wire.responses import error_response
+
+logger = logging.getLogger(__name__)
+
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 BROWSER_PREFIX = "/admin"
+_NO_DATABASE = (
+    "<!doctype html><title>No database</title><h1>The database does not answer</h1><p>Try again in a moment.</p>"
+)
 
 
 def is_browser(request: HttpRequest) -> bool:
@@ -42,6 +52,15 @@ class Elastic:
         if opaque_id and opaque_id.isascii() and opaque_id.isprintable():
             headers["X-Opaque-Id"] = opaque_id
         return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer for views that leave it to others that the database does not answer: those of the admin."""
+        if not isinstance(exception, (InterfaceError, OperationalError)):
+            return None
+        if not is_browser(request):
+            return error_response(request, DatabaseUnavailable())
+        logger.error("The database did not answer for a page: %s", type(exception).__name__)
+        return HttpResponse(_NO_DATABASE, status=503, headers={"Retry-After": "1"})
 
 
 def for_browsers(dotted: str) -> type[Any]:

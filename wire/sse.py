@@ -27,6 +27,8 @@ class Framing:
         self._message = mark + b"event: message\ndata: "
         self._error = mark + b"event: error\ndata: "
         self.done = self._message + b"[DONE]\n\n"
+        self.comment = b": keep-alive\n\n"
+        """What readers pass over; it tells those between them and us that the connection is in use."""
 
     def completion(self, texts: Sequence[str]) -> bytes:
         """Return one event with one delta for each text."""

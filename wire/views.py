@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -76,7 +76,7 @@ class ApiView(APIView):
             return error_response(self.plain, exc)
         if isinstance(exc, RequestDataTooBig):
             return error_response(self.plain, TooLarge(settings.MAX_BODY_BYTES))
-        if isinstance(exc, DatabaseError):
+        if isinstance(exc, Error):
             logger.error("The database did not answer a management request: %s", type(exc).__name__)
             return error_response(self.plain, DatabaseUnavailable())
         raise exc

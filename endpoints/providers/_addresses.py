@@ -109,10 +109,12 @@ def literal(host: str) -> Address | None:
     """Return the address that `host`, the host of a URL, spells; None for a name.
 
     Raise ValueError for other spellings of IPv4 addresses (`127.1`, `0x7f.1`, `2130706433`), which the system's
-    resolver understands and readers do not.
+    resolver understands and readers do not, and for a zone (`fe80::1%eth0`), by which one address would be many.
     """
+    if ":" in host and "%" in host:
+        raise ValueError(f"[{host}] has a zone, which no address here may have")
     try:
-        return ip_address(host.replace("%25", "%", 1))
+        return ip_address(host)
     except ValueError:
         if ":" in host:
             raise ValueError(f"[{host}] is not an IPv6 address") from None
@@ -176,9 +178,15 @@ def _opened(item: str) -> tuple[str | Network, int | None]:
 
 def _network(item: str) -> Network:
     try:
-        return ip_network(item)
+        network = ip_network(item)
     except ValueError as error:
         raise ValueError(f"[{item}] is not an address or CIDR: {error}") from None
+    if "%" in item:
+        raise ValueError(f"[{item}] has a zone, which no address here may have")
+    first = effective(network.network_address)
+    # Addresses are compared as what they wrap.
+    wraps = isinstance(network, IPv6Network) and isinstance(first, IPv4Address) and network.prefixlen >= 96
+    return ip_network((first, network.prefixlen - 96)) if wraps else network
 
 
 def _ends_in_number(host: str) -> bool:

@@ -7,8 +7,10 @@ Nothing here knows Django, a database row or HTTP.
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -80,9 +82,9 @@ class Message:
     """`content` is text or a list of content parts; `tool_calls` are whole ones, as they came in."""
 
     role: str
-    content: Any = None
+    content: Any = field(default=None, repr=False)
     tool_call_id: str | None = None
-    tool_calls: Sequence[Mapping[str, Any]] | None = None
+    tool_calls: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
 
 
 def content_text(content: Any) -> str | None:
@@ -98,7 +100,7 @@ class Chat:
     messages: Sequence[Message]
     model: str | None = None
     max_completion_tokens: int | None = None
-    stop: Sequence[str] | None = None
+    stop: Sequence[str] | None = field(default=None, repr=False)
     temperature: float | None = None
     top_p: float | None = None
     tool_choice: Any = None
@@ -141,13 +143,30 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Everything a provider works with: plain values, already decrypted. `http` is shared by all providers."""
+    """Everything a provider works with: plain values, already decrypted. `http` is shared by all providers.
+
+    `connect_seconds` and `idle_seconds` are the endpoint's own; None stands for those of `http`.
+    """
 
     inference_id: str
     task_type: str
     settings: Any
     task_settings: Any
     http: HttpClient = field(repr=False)
+    connect_seconds: float | None = None
+    idle_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """Endpoints with the same `group` share what it allows, whatever each of them has for `requests_per_minute`.
+
+    The group is the same in every process. It is a hash, so that the secrets in it are in no `repr`; who can guess
+    a secret could still confirm it, so it leaves the process only keyed.
+    """
+
+    requests_per_minute: int
+    group: str
 
 
 class NoTaskSettings(Settings):
@@ -177,6 +196,8 @@ class Provider:
     """The service as which endpoints of this one are stored and shown; it is not listed itself."""
     largest_chunk: ClassVar[int | None] = None
     """The most that `max_chunk_size` may be, where the models set a limit."""
+    rate_limit_group: ClassVar[tuple[str, ...]] = ()
+    """The settings in which endpoints of a service agree that share a rate limit; without any, each has its own."""
 
     def __init__(self, binding: Binding) -> None:
         self.binding = binding
@@ -189,6 +210,20 @@ class Provider:
     def service(cls) -> str:
         """Return the name of the service: that of its file."""
         return cls.__module__.rpartition(".")[2]
+
+    @cached_property
+    def rate_limit(self) -> RateLimit | None:
+        """How often the provider may be asked; None where nothing limits it."""
+        limit = getattr(self.settings, "requests_per_minute", None)
+        if limit is None:
+            return None
+        values = [self.rate_limit_value(name) for name in self.rate_limit_group] or [self.inference_id]
+        # Of strings, tuples of them and None, `repr` writes no two alike, and takes what UTF-8 has no bytes for.
+        return RateLimit(limit, hashlib.sha256(repr((self.service(), *values)).encode()).hexdigest())
+
+    def rate_limit_value(self, name: str) -> Any:
+        """Return what stands for `name` in the group of the rate limit."""
+        return getattr(self.settings, name)
 
     @classmethod
     def migrate(
@@ -218,6 +253,8 @@ class Provider:
         problems = [problem.text for problem in self.task_settings.check(values, self.task_type)]
         if problems:
             raise SettingsInvalid(*problems)
+        # What the original knows, all copies know.
+        self.rate_limit  # noqa: B018
         other = copy.copy(self)
         other.tasks = build(self.task_settings, values)
         other.binding = replace(self.binding, task_settings=other.tasks)

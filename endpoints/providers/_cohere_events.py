@@ -146,7 +146,7 @@ class ChatReader(EventReader):
             response = event.response or _Response()
             return self._end(event.finish_reason, response.text, response.meta)
         if kind not in _IGNORED_IN_V1:
-            self.error = self.failures.cut_off(f"Unknown eventType found: [{kind[:80]}]")
+            self.error = self.failures.given_up(f"Unknown eventType found: [{kind[:80]}]")
         return None
 
     def _end(self, reason: str | None, text: str | None, usages: Usages | None) -> Chunk | None:

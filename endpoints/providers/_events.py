@@ -44,7 +44,7 @@ class EventReader:
         try:
             events = self._splitter.feed(read)
         except EventTooLarge:
-            self.error = self.failures.cut_off(f"an event is larger than [{MAX_EVENT_BYTES // 2**20}] MiB")
+            self.error = self.failures.given_up(f"an event is larger than [{MAX_EVENT_BYTES // 2**20}] MiB")
             return []
         return self._chunks(events)
 
@@ -63,7 +63,7 @@ class EventReader:
         self.error = self.failures.error_in_stream(message, status=self.error_status)
 
     def fail_unreadable(self, expected: str) -> None:
-        self.error = self.failures.cut_off(f"an event is not {expected}")
+        self.error = self.failures.given_up(f"an event is not {expected}")
 
     def _chunks(self, events: Iterable[Event]) -> Batch:
         batch: Batch = []

@@ -5,10 +5,12 @@ A provider's message is cut, and the secrets of the endpoint, which some provide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -47,12 +49,13 @@ class Failures:
     """What stands for the type of every error, for services that name none."""
 
     def connection(self, failure: ConnectionFailed) -> ProviderError:
-        return self.not_answered(failure.cause, status=failure.status)
+        """Nothing of an answer was passed on."""
+        return self.not_answered(failure.cause, status=failure.status, cut=failure.cut)
 
-    def not_answered(self, cause: str, *, status: int = 500) -> ProviderError:
+    def not_answered(self, cause: str, *, status: int = 500, cut: bool = False) -> ProviderError:
         """No answer came, or one that cannot be read."""
         sent = f"{self.name} request from inference entity id [{self.inference_id}] to [{self.host}]"
-        return ProviderError(f"Failed to send {sent}. Cause: {cause}", status=status)
+        return ProviderError(f"Failed to send {sent}. Cause: {cause}", status=status, cut=cut)
 
     def refused(self, prefix: str, status: int, message: ProviderMessage) -> ProviderError:
         """The provider answered with an HTTP status that is not a success; `prefix` says which."""
@@ -65,14 +68,30 @@ class Failures:
         start = f"Received an error response for request from inference entity id [{self.inference_id}]"
         return self._with_message(start, status, message)
 
-    def cut_off(self, cause: str, *, status: int = 500) -> ProviderError:
-        """The answer ended before it was complete."""
-        whose = f"inference entity id [{self.inference_id}] from [{self.host}]"
-        return ProviderError(f"The {self.name} answer for {whose} was cut off. Cause: {cause}", status=status)
+    def midway(self, failure: ConnectionFailed) -> ProviderError:
+        """The connection failed inside an answer."""
+        return self._incomplete(failure.cause, failure.status, cut=failure.cut)
+
+    def cut_off(self, cause: str) -> ProviderError:
+        """The provider ended the answer before it was complete."""
+        return self._incomplete(cause, 500, cut=True)
+
+    def given_up(self, cause: str) -> ProviderError:
+        """The gateway reads no more of an answer, since what came cannot be understood or is too much."""
+        return self._incomplete(cause, 500, cut=False)
 
     def read_message(self, body: bytes) -> ProviderMessage:
         message = read_message(body, self.secrets())
         return replace(message, type=self.error_type) if self.error_type else message
+
+    def without_secrets(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the headers of an answer as messages may have them, by names in lower case."""
+        secrets = self.secrets()
+        return {name.lower(): without(value, secrets) for name, value in headers.items()}
+
+    def _incomplete(self, cause: str, status: int, *, cut: bool) -> ProviderError:
+        whose = f"inference entity id [{self.inference_id}] from [{self.host}]"
+        return ProviderError(f"The {self.name} answer for {whose} was cut off. Cause: {cause}", status=status, cut=cut)
 
     @staticmethod
     def _with_message(start: str, status: int, message: ProviderMessage) -> ProviderError:
@@ -113,8 +132,19 @@ def _shown(value: Any, secrets: Sequence[str]) -> str | None:
         return str(value)
     if not isinstance(value, str) or not value:
         return None
-    text: str = value
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, MASK)
-    return text[:LONGEST_MESSAGE]
+    return without(value, secrets)[:LONGEST_MESSAGE]
+
+
+def without(text: str, secrets: Sequence[str]) -> str:
+    """Return `text` with masks for `secrets`. Cut it afterwards: a part of a secret is not found."""
+    forms = {form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _written(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, MASK)
+    return text
+
+
+def _written(secret: str) -> Iterator[str]:
+    """Yield `secret` as it is, and as URLs, forms and JSON have it."""
+    yield secret
+    yield from (quote(secret), quote(secret, safe=""), quote_plus(secret))
+    yield json.dumps(secret)[1:-1]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import Mapping
 
 import aiohttp
 import httpx2
 from aiohttp.abc import AbstractResolver
 
 from endpoints.providers._addresses import PrivateHosts, check_url
+from endpoints.providers._connections import Proxy
 from endpoints.providers._transport import (
     FIRST_BYTE_SECONDS,
     ConnectionFailed,
@@ -28,6 +29,8 @@ from endpoints.providers._transport import (
 __all__ = ["Answer", "ConnectionFailed", "HttpClient", "PrivateHosts", "check_url"]
 
 MAX_ANSWER_BYTES = 50 * 2**20
+# At a time: what was read is kept several times over, as bytes, deltas and event, while the client does not read.
+READ_BYTES = 65_536
 # After the last event, the end of the body usually is in the next packet; with it the connection can be used again.
 LAST_BYTE_SECONDS = 0.1
 # The event loop alone would not keep them.
@@ -37,9 +40,12 @@ _finishing_tasks: set[asyncio.Task[None]] = set()
 class HttpClient:
     """One for each process and event loop; close it with `aclose`.
 
-    `idle_seconds` is the longest silence inside a body, counted from its first byte. `ca_bundle` is a file of
-    certificates that are trusted besides those of the system. `service_urls` are addresses that stand for the public
-    ones of services, by the names that `GATEWAY_SERVICE_URLS` has for them. `resolver` is for tests.
+    `connect_seconds` covers all that comes before a request can be sent: the resolution, each address, the proxy, TLS.
+    `idle_seconds` is the longest silence inside a body, counted from its first byte. A request has limits of its own by
+    `timeout=httpx2.Timeout(None, connect=...)` and by the argument of `answer`. `ca_bundle` is a file of certificates
+    that are trusted besides those of the system. `proxy` is `http://user:password@host:port`. `service_urls` are
+    addresses that stand for the public ones of services, by the names that `GATEWAY_SERVICE_URLS` has for them.
+    `resolver` is for tests.
     """
 
     def __init__(
@@ -49,22 +55,31 @@ class HttpClient:
         idle_seconds: float = 60.0,
         ca_bundle: str | None = None,
         *,
+        proxy: str | None = None,
         service_urls: Mapping[str, str] | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._idle_seconds = idle_seconds
         self.service_urls: Mapping[str, str] = service_urls or {}
         self.client = httpx2.AsyncClient(
-            transport=Transport(private_hosts, connect_seconds, tls_context(ca_bundle), resolver),
+            transport=Transport(
+                private_hosts,
+                connect_seconds,
+                tls_context(ca_bundle),
+                Proxy.parse(proxy) if proxy else None,
+                resolver,
+            ),
             headers={"Accept-Encoding": "identity", "User-Agent": "inference-gateway"},
             follow_redirects=False,
+            timeout=None,
             trust_env=False,
         )
         """What vendors' libraries are given as their HTTP client. Send with `stream=True` and read with `answer`."""
         self.client._cookies = _NoCookies()
 
-    def answer(self, response: httpx2.Response) -> Answer:
-        return Answer(response, self._idle_seconds)
+    def answer(self, response: httpx2.Response, idle_seconds: float | None = None) -> Answer:
+        """Return what reads `response`. Close it; `idle_seconds` stands for the client's own."""
+        return Answer(response, self._idle_seconds if idle_seconds is None else idle_seconds)
 
     async def aclose(self) -> None:
         await self.client.aclose()
@@ -80,15 +95,12 @@ class Answer:
         self._raw: aiohttp.ClientResponse = response.extensions["aiohttp_response"]
         self._idle_seconds = idle_seconds
         self._longest_silence = FIRST_BYTE_SECONDS
-        self._decoded: AsyncIterator[bytes] | None = None
         self._finishing = False
-        if response.headers.get("content-encoding", "identity") != "identity":
-            self._decoded = response.aiter_bytes()
 
     async def read(self) -> bytes:
-        """Return what has arrived, b"" at the end of the body. Raise ConnectionFailed."""
+        """Return what has arrived, of much a part; b"" at the end of the body. Raise ConnectionFailed."""
         try:
-            data = await (self._raw.content.readany() if self._decoded is None else anext(self._decoded, b""))
+            data = await self._raw.content.read(READ_BYTES)
         except Exception as error:
             if rest := self._arrived():
                 return rest
@@ -104,7 +116,7 @@ class Answer:
         Raise ConnectionFailed, also where the body is larger than MAX_ANSWER_BYTES.
         """
         if not 200 <= self.status < 300:
-            return await self._read_refusal()
+            return await self._response.aread()
         body = bytearray()
         while data := await self.read():
             body += data
@@ -138,20 +150,12 @@ class Answer:
             await self._close()
 
     async def _close(self) -> None:
-        if isinstance(self._decoded, AsyncGenerator):
-            await self._decoded.aclose()
         await self._response.aclose()
 
     def _arrived(self) -> bytes:
         """Return what had arrived before the connection broke and is unread since the reader was slow. aiohttp
         itself would withhold it."""
-        return self._raw.content._read_nowait(-1) if self._decoded is None else b""
-
-    async def _read_refusal(self) -> bytes:
-        try:
-            return await self._response.aread()
-        except httpx2.DecodingError:
-            return b""
+        return self._raw.content._read_nowait(-1)
 
 
 class _NoCookies(httpx2.Cookies):

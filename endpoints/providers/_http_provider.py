@@ -7,6 +7,7 @@ bytes and hands over the response unread, since building its typed objects would
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
@@ -42,6 +43,8 @@ T = TypeVar("T")
 Headers = Mapping[str, str | openai.Omit]
 NO_AUTHORIZATION: Headers = {"Authorization": openai.Omit()}
 """For services that take their key elsewhere."""
+REQUEST_URL = "request URL"
+"""In the group of a rate limit, the URL that is asked, whether a setting says it or not."""
 
 encode = msgspec.json.Encoder().encode
 
@@ -73,6 +76,8 @@ class HttpProvider(Provider):
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
         self._client = _Client(binding.http.client)
+        seconds = binding.connect_seconds
+        self._timeout = None if seconds is None else httpx2.Timeout(None, connect=seconds)
 
     def url(self, *, stream: bool = False) -> str:
         """Return the full URL of the task type."""
@@ -83,6 +88,9 @@ class HttpProvider(Provider):
         for what is asked elsewhere, by `<service>.<part>`."""
         name = f"{self.service()}.{part}" if part else self.service()
         return self.binding.http.service_urls.get(name, public)
+
+    def rate_limit_value(self, name: str) -> Any:
+        return self.url() if name == REQUEST_URL else super().rate_limit_value(name)
 
     async def headers(self) -> Headers:
         """Return what proves who asks, and what else the service wants in every request. May fetch a token."""
@@ -160,7 +168,7 @@ class HttpProvider(Provider):
                     raise reader.error
             answer.finish()
         except ConnectionFailed as failure:
-            raise failures.cut_off(failure.cause, status=failure.status) from None
+            raise failures.midway(failure) from None
         finally:
             await answer.aclose()
 
@@ -197,7 +205,7 @@ class HttpProvider(Provider):
         """Return the one chunk that says all, for servers that do not stream although they were asked to."""
         kind = answer.headers.get("content-type", "")
         if "html" in kind:
-            raise failures.not_answered(f"the answer is [{kind[:80]}], not an event stream")
+            raise failures.not_answered("the answer is [text/html], not an event stream")
         if kind.partition(";")[0].strip() != "application/json":
             return None
         return whole_as_chunk(self.read_completion(await answer.read_all(), failures))
@@ -228,16 +236,20 @@ class HttpProvider(Provider):
         accept = "text/event-stream" if stream else "application/json"
         headers = {**(getattr(self.tasks, "headers", None) or {}), "Accept": accept, **await self.headers()}
         if (current := progress.get()) and current.asked_at is None:
-            current.asked_at = asyncio.get_running_loop().time()
+            current.asked_at = time.monotonic()
         try:
             response = await self._client.post(
-                url, cast_to=httpx2.Response, content=content, stream=True, options={"headers": headers}
+                url,
+                cast_to=httpx2.Response,
+                content=content,
+                stream=True,
+                options={"headers": headers, "timeout": self._timeout},
             )
         except httpx2.InvalidURL:
             raise invalid_host(url) from None
         except (openai.APIConnectionError, httpx2.HTTPError):
             raise ConnectionFailed("the connection failed", repeatable=True) from None
-        return self.binding.http.answer(response)
+        return self.binding.http.answer(response, self.binding.idle_seconds)
 
     async def _fetch(self, content: bytes) -> bytes:
         """Send one request and return the whole body of its answer."""
@@ -255,7 +267,8 @@ class HttpProvider(Provider):
         if status == 401:
             self.on_authentication_failure(response.request.headers.get("Authorization", ""))
         message = failures.read_message(response.content)
-        error = failures.refused(self.refusal_prefix(status, headers, message), status, message)
+        prefix = self.refusal_prefix(status, failures.without_secrets(headers), message)
+        error = failures.refused(prefix, status, message)
         return error, self.retries.wait_after(attempt, status, headers, message.code)
 
     def _failures(self, name: str) -> Failures:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Progress:
-    """Times are those of the event loop, in seconds.
+    """The caller sets `deadline`, in the time of the event loop, by which a first answer is wanted.
 
-    The caller sets `deadline`, by which a first answer is wanted. The provider notes when it first sent the request
-    (`asked_at`) and how often it sent it again (`retries`).
+    The provider notes when it first sent the request (`asked_at`, in `time.monotonic()`, which is finer than the time
+    of some event loops), and how often it sent it again (`retries`).
     """
 
     deadline: float | None = None

@@ -135,8 +135,8 @@ def setting(
     return dataclasses.field(default=default, repr=not (secret or masked), metadata={"setting": declaration})
 
 
-def rate_limit(default: int | Mapping[str, int], *, listed: bool = True) -> Any:
-    """Declare `rate_limit.requests_per_minute`; every service has it, with a default of its own."""
+def rate_limit(default: int | Mapping[str, int] | None, *, listed: bool = True) -> Any:
+    """Declare `rate_limit.requests_per_minute`, with the service's own default; None where nothing limits it."""
     defaults = default if isinstance(default, Mapping) else {}
     return setting(
         "Rate Limit",

@@ -131,7 +131,7 @@ class Tokens:
         except (httpx2.HTTPError, httpx2.InvalidURL):
             raise self._failed("the request could not be sent", 500) from None
         if status != 200:
-            raise self._refused(status, body)
+            raise self._refused(status, body, form)
         return body
 
     async def _send(self, form: Mapping[str, str]) -> tuple[int, bytes]:
@@ -143,8 +143,9 @@ class Tokens:
         finally:
             await answer.aclose()
 
-    def _refused(self, status: int, body: bytes) -> ProviderError:
-        message = read_message(body, self._credentials.secrets())
+    def _refused(self, status: int, body: bytes, form: Mapping[str, str]) -> ProviderError:
+        # A signed assertion is as good as a token for a while.
+        message = read_message(body, (*self._credentials.secrets(), form.get("assertion", "")))
         cause = f"status [{status}]" + (f", [{message.text}]" if message.text else "")
         return self._failed(cause, status if 400 <= status < 500 else 400)
 

@@ -1,53 +1,50 @@
-"""httpx2 above, aiohttp below, a guard between: how a request reaches its host, and what may go wrong with it."""
+"""httpx2 above, aiohttp below: how a request is sent and its answer read, and what may go wrong with it."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache
-from ipaddress import ip_address
 
 import aiohttp
 import httpx2
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
+from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
-from endpoints.providers._addresses import (
-    PrivateHosts,
-    check_url,
-    is_public,
-    may_connect,
-    not_encrypted,
-    not_public,
-)
+from endpoints.providers._addresses import PrivateHosts, check_url
+from endpoints.providers._connections import Connector, GuardedResolver, Proxy, ProxyConnector
 from wire.errors import ProviderError
 
-# A stream holds its connection as long as it lasts, so this bounds the open streams of a process. It is there so
-# that a leak becomes an error that says so, before the process runs out of file descriptors.
-MAX_CONNECTIONS = 20_000
-KEEP_ALIVE_SECONDS = 60.0
 # Until the first byte of a body the caller's own deadline counts; this one ends what has none. Models think long.
 FIRST_BYTE_SECONDS = 600.0
 MAX_ERROR_BYTES = 64 * 2**10
 ERROR_SECONDS = 5.0
 # aiohttp writes larger bodies in pieces when they are files.
 _LARGE_BODY = 2**20
+# What aiohttp decodes, the last two where their libraries are installed.
+_ENCODINGS = frozenset({"identity", "gzip", "deflate", "br", "zstd"})
+_KNOWN_ENCODINGS = _ENCODINGS | {"compress", "x-compress", "x-gzip"}
+_CLOSED = "the connection was closed before the end of the answer"
 
 
 class ConnectionFailed(Exception):
     """There is no answer, or no whole one. `cause` is safe to show; `status` is what the caller gets.
 
-    What is `repeatable` may be asked again as long as nothing of an answer was passed on.
+    What is `repeatable` may be asked again as long as nothing of an answer was passed on. `cut` says that there was a
+    connection and that it ended or broke.
     """
 
-    def __init__(self, cause: str, *, status: int = 500, repeatable: bool = False) -> None:
+    def __init__(self, cause: str, *, status: int = 500, repeatable: bool = False, cut: bool = False) -> None:
         super().__init__(cause)
         self.cause = cause
         self.status = status
         self.repeatable = repeatable
+        self.cut = cut
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -58,11 +55,13 @@ class Transport(httpx2.AsyncBaseTransport):
         private_hosts: PrivateHosts,
         connect_seconds: float,
         tls: ssl.SSLContext,
-        resolver: AbstractResolver | None,
+        proxy: Proxy | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._private_hosts = private_hosts
-        self._connect_seconds = connect_seconds
+        self._limits = _limits(connect_seconds)
         self._tls = tls
+        self._proxy = proxy
         self._resolver = resolver
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
@@ -72,6 +71,8 @@ class Transport(httpx2.AsyncBaseTransport):
             raise ProviderError(f"Request refused: {problem}", status=400)
         url = URL(address)
         content = request.content
+        own_seconds = request.extensions["timeout"]["connect"]
+        limits = self._limits if own_seconds is None else _limits(own_seconds)
         try:
             response = await self._session(url.scheme).request(
                 request.method,
@@ -79,13 +80,14 @@ class Transport(httpx2.AsyncBaseTransport):
                 headers=request.headers.multi_items(),
                 data=io.BytesIO(content) if len(content) > _LARGE_BODY else content or None,
                 allow_redirects=False,
+                timeout=limits,
             )
         except Exception as error:
             late = f"no answer within [{FIRST_BYTE_SECONDS:g}s]"
-            raise failure_of(error, url, late, connect_seconds=self._connect_seconds) from None
+            raise failure_of(error, url, late, connect_seconds=limits.connect or 0.0) from None
         return httpx2.Response(
             response.status,
-            headers=response.raw_headers,
+            headers=_headers(response),
             stream=_Body(response),
             request=request,
             extensions={"aiohttp_response": response},
@@ -104,22 +106,22 @@ class Transport(httpx2.AsyncBaseTransport):
         return session
 
     def _new_session(self, *, encrypted: bool) -> aiohttp.ClientSession:
-        resolver = _GuardedResolver(self._private_hosts, self._resolver, encrypted=encrypted)
-        connector = aiohttp.TCPConnector(
-            resolver=resolver, ssl=self._tls, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS
-        )
         return aiohttp.ClientSession(
-            connector=connector,
-            # `connect` covers the wait for a free connection, the resolution, all addresses and the TLS handshake.
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_seconds, sock_read=FIRST_BYTE_SECONDS),
+            connector=self._new_connector(encrypted=encrypted),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         )
 
+    def _new_connector(self, *, encrypted: bool) -> Connector:
+        resolver = self._resolver or aiohttp.ThreadedResolver()
+        # Requests without encryption go to opened hosts only, and those are reached without the proxy.
+        if self._proxy is not None and encrypted:
+            return ProxyConnector(self._proxy, self._private_hosts, self._tls, resolver)
+        return Connector(GuardedResolver(self._private_hosts, resolver, encrypted=encrypted), self._tls)
+
 
 class _Body(httpx2.AsyncByteStream):
-    """The body as httpx2 reads it: for encoded bodies, and for refusals.
+    """The body as httpx2 reads it, which it does with refusals.
 
     Of a refusal what comes soon, up to MAX_ERROR_BYTES, is enough: its status says more than its body.
     """
@@ -130,15 +132,18 @@ class _Body(httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         refusal = not 200 <= self._response.status < 300
         left = MAX_ERROR_BYTES
-        if refusal:
-            limit_silence(self._response, ERROR_SECONDS)
+        deadline = asyncio.get_running_loop().time() + ERROR_SECONDS if refusal else None
         try:
-            while (data := await self._response.content.readany()) and left > 0:
+            while (data := await self._read(deadline)) and left > 0:
                 yield data[:left] if refusal else data
                 left -= len(data) if refusal else 0
         except Exception as error:
             if not refusal:
                 raise failure_of(error, self._response.url, "no more data") from None
+
+    async def _read(self, deadline: float | None) -> bytes:
+        async with asyncio.timeout_at(deadline):
+            return await self._response.content.readany()
 
     async def aclose(self) -> None:
         # A body that was read to its end leaves a connection for the next request. Closing any other is what tells
@@ -149,40 +154,25 @@ class _Body(httpx2.AsyncByteStream):
             self._response.close()
 
 
-class _GuardedResolver(AbstractResolver):
-    """Hands out only addresses that may be connected to. What it returns is what is connected to, so that a name
-    cannot mean another address a moment later."""
+def _limits(connect_seconds: float) -> aiohttp.ClientTimeout:
+    """`connect` covers the wait for a free connection, the resolution, all addresses, the proxy and TLS."""
+    return aiohttp.ClientTimeout(total=None, connect=connect_seconds, sock_read=FIRST_BYTE_SECONDS)
 
-    def __init__(
-        self, private_hosts: PrivateHosts, resolver: AbstractResolver | None = None, *, encrypted: bool
-    ) -> None:
-        self._private_hosts = private_hosts
-        self._encrypted = encrypted
-        self._resolver = resolver or aiohttp.ThreadedResolver()
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        try:
-            found = await self._resolver.resolve(host, port, family)
-        except UnicodeError as error:
-            raise OSError(str(error)) from None
-        if not found:
-            raise OSError("the name has no address")
-        if self._private_hosts.opens_name(host, port):
-            return found
-        allowed = [one for one in found if self._allows(one, port)]
-        if not allowed:
-            public = any(is_public(ip_address(one["host"])) for one in found)
-            problem = not_encrypted(host, port) if public else not_public(host, port)
-            raise ProviderError(f"Request refused: {problem}", status=400)
-        return allowed
+def _headers(response: aiohttp.ClientResponse) -> Sequence[tuple[bytes, bytes]]:
+    """Return the headers as httpx2 is told them. Bodies are decoded below it, in pieces of bounded size.
 
-    async def close(self) -> None:
-        await self._resolver.close()
-
-    def _allows(self, found: ResolveResult, port: int) -> bool:
-        return may_connect(ip_address(found["host"]), port, self._private_hosts, encrypted=self._encrypted)
+    Raise ConnectionFailed for an encoding that is not known; a refusal says enough by its status.
+    """
+    encoding = response.headers.get("Content-Encoding")
+    if encoding is None:
+        return response.raw_headers
+    if encoding.lower() not in _ENCODINGS and 200 <= response.status < 300:
+        response.close()
+        # Others are not repeated: some providers repeat what they were sent.
+        shown = encoding if set(encoding.lower().split(", ")) <= _KNOWN_ENCODINGS else "***"
+        raise ConnectionFailed(f"the answer is encoded as [{shown[:80]}], which was not asked for")
+    return [(name, value) for name, value in response.raw_headers if name.lower() != b"content-encoding"]
 
 
 def limit_silence(response: aiohttp.ClientResponse, seconds: float) -> None:
@@ -211,6 +201,13 @@ def failure_of(error: Exception, url: URL, late: str, connect_seconds: float = 0
             return ConnectionFailed(late, status=408)
         case TimeoutError():
             return ConnectionFailed(f"no connection within [{connect_seconds:g}s]", repeatable=True)
+        case aiohttp.ClientHttpProxyError():
+            status = error.status
+            return ConnectionFailed(f"the outbound proxy answered with status [{status}]", repeatable=status >= 500)
+        case aiohttp.ClientProxyConnectionError():
+            return ConnectionFailed(f"the outbound proxy: {_words(error.os_error)}", repeatable=True)
+        case aiohttp.ClientConnectorDNSError() if error.host != url.raw_host:
+            return ConnectionFailed("the name of the outbound proxy cannot be resolved", repeatable=True)
         case aiohttp.ClientConnectorDNSError() if error.os_error.errno == socket.EAI_AGAIN:
             return ConnectionFailed("its name cannot be resolved now", repeatable=True)
         case aiohttp.ClientConnectorDNSError() | aiohttp.InvalidURL() | httpx2.InvalidURL():
@@ -221,10 +218,10 @@ def failure_of(error: Exception, url: URL, late: str, connect_seconds: float = 0
             return ConnectionFailed("the TLS handshake failed")
         case aiohttp.ClientConnectorError():
             return ConnectionFailed(_words(error.os_error), repeatable=True)
-        case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError() | OSError():
-            return ConnectionFailed("the connection was closed before the end of the answer", repeatable=True)
-        case httpx2.DecodingError():
+        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError):
             return ConnectionFailed("the answer is not encoded as it says")
+        case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError() | OSError():
+            return ConnectionFailed(_CLOSED, repeatable=True, cut=True)
         case aiohttp.ClientError():
             return ConnectionFailed("the answer is not valid HTTP")
     return error

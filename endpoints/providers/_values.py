@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,12 +14,17 @@ _LONGEST_TEXT = 2000
 _LARGEST_INTEGER = 2**31 - 1
 MASK = "***"
 """What stands for a secret value that is shown by its name only."""
+# Names under which a secret may stand in a wrong place, misspelt ones among them.
+_SECRET_NAME = re.compile(
+    r"key$|secret|passw|credential|authorization|service_account|^headers$|(^|_)token$|entra_id", re.IGNORECASE
+)
 
 
 def java_text(value: Any) -> str:
     """Return `value` as Elasticsearch prints it in messages: `{a=1, b=x, c={d=e}}`, `[1, 2]`, `true`, `null`.
 
-    Long values are cut, since a request of megabytes may stand where a setting should.
+    What is called like a secret is masked. Long values are cut, since a request of megabytes may stand where a
+    setting should.
     """
     pieces: list[str] = []
     length = 0
@@ -35,7 +41,10 @@ def _java_pieces(value: Any) -> Iterator[str]:
         yield "{"
         for number, (key, item) in enumerate(value.items()):
             yield f"{', ' if number else ''}{key}="
-            yield from _java_pieces(item)
+            if _SECRET_NAME.search(str(key)):
+                yield MASK
+            else:
+                yield from _java_pieces(item)
         yield "}"
     elif isinstance(value, (list, tuple)):
         yield "["

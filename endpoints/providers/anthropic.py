@@ -14,7 +14,7 @@ from endpoints.providers._anthropic_messages import messages_body
 from endpoints.providers._base import Chat, Completion
 from endpoints.providers._events import EventReader
 from endpoints.providers._failures import Failures, ProviderMessage
-from endpoints.providers._http_provider import NO_AUTHORIZATION, Headers, HttpProvider
+from endpoints.providers._http_provider import NO_AUTHORIZATION, REQUEST_URL, Headers, HttpProvider
 from endpoints.providers._settings import Settings, host_of, rate_limit, setting
 
 _HOST = "https://api.anthropic.com"
@@ -66,6 +66,7 @@ class Provider(HttpProvider):
     streaming_task_types = ("completion", "chat_completion")
     service_settings = ServiceSettings
     task_settings = TaskSettings
+    rate_limit_group = (REQUEST_URL, "api_key", "model_id")
     completion_name = "Anthropic chat completions"
 
     def url(self, *, stream: bool = False) -> str:

@@ -46,6 +46,7 @@ class Provider(OpenAICompatible):
     streaming_task_types = ("completion",)
     service_settings = ServiceSettings
     task_settings = TaskSettings
+    rate_limit_group = ("target",)
     completion_name = "Azure AI Studio chat completions"
     embeddings_name = "Azure AI Studio embeddings"
     rerank_name = "Azure AI Studio rerank"

@@ -91,6 +91,7 @@ class Provider(OpenAICompatible):
     streaming_task_types = ("completion", "chat_completion")
     service_settings = ServiceSettings
     task_settings = TaskSettings
+    rate_limit_group = ("resource_name", "deployment_id")
     completion_name = "Azure OpenAI chat completions"
     embeddings_name = "Azure OpenAI embeddings"
     model_id = None

@@ -97,6 +97,7 @@ class Provider(HttpProvider):
     streaming_task_types = ("completion",)
     service_settings = ServiceSettings
     task_settings = TaskSettings
+    rate_limit_group = ("api_key",)
     completion_name = "Cohere completion"
     embeddings_name = "Cohere embeddings"
     rerank_name = "Cohere rerank"

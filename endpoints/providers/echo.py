@@ -39,7 +39,7 @@ class ServiceSettings(Settings):
     fail_after_words: int | None = setting(
         "Fail after Words", "After so many words the answer fails; 0 is before the first.", updatable=True, minimum=0
     )
-    requests_per_minute: int = rate_limit(6000)
+    requests_per_minute: int | None = rate_limit(None)
 
 
 class Provider(_base.Provider):

@@ -59,6 +59,7 @@ class Provider(HttpProvider):
     task_types = ("text_embedding", "completion")
     streaming_task_types = ("completion",)
     service_settings = ServiceSettings
+    rate_limit_group = ("model_id",)
     completion_name = "Google AI Studio completion"
     embeddings_name = "Google AI Studio embeddings"
     inputs_per_request = 100

@@ -44,6 +44,8 @@ class Provider(OpenAICompatible):
     streaming_task_types = ("completion", "chat_completion")
     service_settings = ServiceSettings
     task_settings = TaskSettings
+    # Of the models in the Model Garden, only the URLs need be known.
+    rate_limit_group = ("project_id", "location", "model_id", "url", "streaming_url")
     completion_name = "Google Vertex AI chat completion"
     embeddings_name = "Google Vertex AI embeddings"
     rerank_name = "Google Vertex AI rerank"

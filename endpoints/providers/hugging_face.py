@@ -63,6 +63,7 @@ class Provider(OpenAICompatible):
     streaming_task_types = _CHAT
     service_settings = ServiceSettings
     task_settings = TaskSettings
+    rate_limit_group = ("url", "api_key")
     completion_name = "Hugging Face chat completions"
     embeddings_name = "Hugging Face embeddings"
     rerank_name = "Hugging Face rerank"

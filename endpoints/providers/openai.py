@@ -12,7 +12,7 @@ from typing import Any
 from endpoints.providers import _oauth, _shared_settings, _tokens
 from endpoints.providers._base import Binding, Embeddings
 from endpoints.providers._headers import value_problems
-from endpoints.providers._http_provider import Headers
+from endpoints.providers._http_provider import REQUEST_URL, Headers
 from endpoints.providers._openai_compatible import OpenAICompatible, TaskSettings, refuse_input_type
 from endpoints.providers._settings import Problem, Settings, host_of, rate_limit, setting
 
@@ -85,6 +85,7 @@ class Provider(OpenAICompatible):
     streaming_task_types = ("completion", "chat_completion")
     service_settings = ServiceSettings
     task_settings = TaskSettings
+    rate_limit_group = (REQUEST_URL, "organization_id", "api_key", "model_id")
     completion_name = "OpenAI chat completions"
     embeddings_name = "OpenAI embeddings"
 

@@ -97,6 +97,7 @@ class Provider(OpenAICompatible):
     streaming_task_types = ("completion", "chat_completion")
     service_settings = ServiceSettings
     task_settings = TaskSettings
+    rate_limit_group = ("url",)
     completion_name = "IBM watsonx chat completions"
     embeddings_name = "IBM watsonx embeddings"
     rerank_name = "IBM watsonx rerank"

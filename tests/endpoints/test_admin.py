@@ -23,6 +23,7 @@ from endpoints import catalog, chunking
 from endpoints.models import Endpoint, EndpointSecret
 from endpoints.providers import load, names
 from endpoints.providers._settings import applying
+from endpoints.time_limits import MEANINGS
 from tests.fakes.provider import API_KEY, FakeProvider
 from tests.gateway import Gateway
 from wire.errors import ApiError, StatusError
@@ -129,7 +130,7 @@ def test_the_second_step_has_exactly_the_settings_of_the_kind(admin: Client, ser
     settings = [*applying(provider.service_settings, task_type), *applying(provider.task_settings, task_type)]
     if task_type in chunking.TASK_TYPES:
         settings += [one for one, _ in chunking.settings().values()]
-    assert list(fields) == ["inference_id", "service", "task_type", *(one.key for one in settings)]
+    assert list(fields) == ["inference_id", "service", "task_type", *(one.key for one in settings), *MEANINGS]
     assert all(fields[one.key].label == one.label for one in settings)
 
 
@@ -156,13 +157,30 @@ def test_an_endpoint_is_made_as_by_the_api(admin: Client, fake: FakeProvider) ->
     assert fake.last.headers["x-b"] == "two: parts"
 
 
+def test_time_limits_are_set_and_cleared_without_asking_the_provider(
+    admin: Client, fake: FakeProvider, endpoint: Endpoint
+) -> None:
+    data = {"user": "me", "headers": "X-Tenant: ***"}
+    assert admin.post(change(endpoint), {**data, "stall_seconds": "20", "total_seconds": "0.5"}).status_code == 302
+    endpoint.refresh_from_db()
+    assert (endpoint.stall_seconds, endpoint.total_seconds, endpoint.idle_seconds) == (20, 0.5, None)
+    assert admin.get(change(endpoint)).context["adminform"].form["stall_seconds"].initial == 20
+    assert admin.post(change(endpoint), data).status_code == 302
+    endpoint.refresh_from_db()
+    assert endpoint.stall_seconds is None
+    assert fake.requests == []
+    assert catalog.opened(endpoint)[0].secrets()["api_key"] == API_KEY
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "86401", "nan", "soon"])
+def test_a_time_limit_is_a_number_of_seconds_up_to_a_day(admin: Client, seconds: str) -> None:
+    assert list(errors(admin.post(step_2("echo", "completion"), {"idle_seconds": seconds}))) == ["idle_seconds"]
+
+
 def test_what_is_left_empty_gets_its_default(admin: Client) -> None:
     data = dict.fromkeys(("words_per_second", "words_per_delta", "rate_limit.requests_per_minute"), "")
     assert admin.post(step_2("echo", "completion"), data).status_code == 302
-    assert Endpoint.objects.get().service_settings == {
-        "words_per_delta": 1,
-        "rate_limit": {"requests_per_minute": 6000},
-    }
+    assert Endpoint.objects.get().service_settings == {"words_per_delta": 1}
 
 
 def test_chunking_settings_of_other_strategies_are_left_out(admin: Client, fake: FakeProvider) -> None:

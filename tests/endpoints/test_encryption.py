@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from endpoints import catalog
 from endpoints.encryption import SecretUnreadable, decrypt, encrypt, opens, rotate
+from endpoints.management.commands import rotate_secrets
 from endpoints.models import Endpoint, EndpointSecret
 from tests.endpoints.api import ECHO, Api, openai
 from tests.fakes.provider import API_KEY, FakeProvider
@@ -202,6 +203,34 @@ def test_rotation_lets_the_old_key_be_removed(chat: Endpoint, settings: Settings
     assert opened.secrets() == {"api_key": API_KEY, "headers": {"X-Tenant": "t1"}}
     assert unreadable == {}
     assert command() == "2 secrets are encrypted with the first key.\n"
+
+
+@pytest.mark.parametrize("meanwhile", ["replaced", "deleted"])
+def test_rotation_writes_over_nothing_that_was_written_meanwhile(
+    chat: Endpoint, settings: Settings, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    old, new = settings.SECRET_KEYS[0], Fernet.generate_key().decode()
+    settings.SECRET_KEYS = (new, old)
+    fresh: dict[str, str] = {}
+    bound: dict[str, Any] = {"endpoint": chat.id, "host": "example.org:443"}
+
+    def rotated(ciphertext: str) -> str:
+        """Rotate, after an update has stored all secrets anew, or a delete has removed them."""
+        if not fresh:
+            names = list(EndpointSecret.objects.values_list("name", flat=True))
+            EndpointSecret.objects.all().delete()
+            fresh.update({name: encrypt("written meanwhile", name=name, **bound) for name in names})
+            if meanwhile == "replaced":
+                for name, text in fresh.items():
+                    EndpointSecret.objects.create(endpoint=chat, name=name, ciphertext=text)
+        return rotate(ciphertext)
+
+    monkeypatch.setattr(rotate_secrets, "rotate", rotated)
+    count = 2 if meanwhile == "replaced" else 0
+    assert command() == f"{count} secrets are encrypted with the first key.\n"
+    settings.SECRET_KEYS = (new,)
+    stored = EndpointSecret.objects.values_list("name", "ciphertext")
+    assert [decrypt(text, name=name, **bound) for name, text in stored] == ["written meanwhile"] * count
 
 
 def test_rotation_names_what_no_key_opens_and_does_the_rest(admin: Api, fake: FakeProvider, chat: Endpoint) -> None:

@@ -188,6 +188,17 @@ async def idle(exchange: Exchange, seconds: str = "3600") -> None:
     exchange.end()
 
 
+async def comments(exchange: Exchange, every: str = "0.1", seconds: str = "3600") -> None:
+    """`comments:<every>:<seconds>`: one delta, then nothing but comments for so long, then the end."""
+    exchange.start_stream()
+    exchange.write(FIRST + text("one"))
+    for _ in range(int(float(seconds) / float(every))):
+        await asyncio.sleep(float(every))
+        exchange.write(b": still here\n\n")
+    exchange.write(LAST)
+    exchange.end()
+
+
 async def late(exchange: Exchange, seconds: str = "0.3") -> None:
     """`late:<seconds>`: the head at once, the first delta later."""
     exchange.start_stream()
@@ -391,5 +402,5 @@ EVERYWHERE: dict[str, Behaviour] = {
 }
 STREAMS: dict[str, Behaviour] = {
     _name(behaviour): behaviour
-    for behaviour in (tick, burst, flood, idle, late, think, whole, raw, byte_by_byte, zipped, cut, slow_end)
+    for behaviour in (tick, burst, flood, idle, comments, late, think, whole, raw, byte_by_byte, zipped, cut, slow_end)
 }

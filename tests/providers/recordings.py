@@ -160,7 +160,7 @@ class _Answer:
     async def read(self) -> bytes:
         data = next(self._reads, b"")
         if not data and self._broken:
-            raise ConnectionFailed("the connection was closed before the end of the answer", repeatable=True)
+            raise ConnectionFailed("the connection was closed before the end of the answer", repeatable=True, cut=True)
         return data
 
     async def read_all(self) -> bytes:

@@ -3,59 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import socket
-import ssl
 import time
-from pathlib import Path
 
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from endpoints.providers import _http, _transport
-from endpoints.providers._http import ConnectionFailed, HttpClient
+from endpoints.providers._http import ConnectionFailed
 from tests.fakes.provider import FakeProvider
 from tests.providers.endpoints import client, openai, streamed, text_of
+from tests.providers.sockets import Names, get, port_of
 from wire.errors import ProviderError
-
-
-class Names(AbstractResolver):
-    """Resolves each name to the addresses it was made with, and counts how often it was asked."""
-
-    def __init__(self, **names: str) -> None:
-        self._names = {name.replace("_", "."): addresses.split() for name, addresses in names.items()}
-        self.asked = 0
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        self.asked += 1
-        if host not in self._names:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)
-            for address in self._names[host]
-        ]
-
-    async def close(self) -> None:
-        pass
-
-
-async def get(http: HttpClient, url: str) -> bytes:
-    request = http.client.build_request("GET", url)
-    answer = http.answer(await http.client.send(request, stream=True))
-    try:
-        return await answer.read_all()
-    finally:
-        await answer.aclose()
-
-
-def port_of(fake: FakeProvider) -> int:
-    return int(fake.url.rpartition(":")[2])
 
 
 @pytest.mark.parametrize(
@@ -272,39 +230,3 @@ async def test_an_encoded_stream_is_decoded_although_none_was_asked_for(fake: Fa
     async with openai(fake, "zipped") as provider:
         assert text_of(await streamed(provider, "squeezed")) == "squeezed"
     assert fake.last.headers["accept-encoding"] == "identity"
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A file with a key and a certificate for 127.0.0.1 that no system trusts."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fake provider")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    kind, no_password = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    pem = key.private_bytes(serialization.Encoding.PEM, kind, no_password)
-    file = tmp_path / "certificate.pem"
-    file.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
-    return file
-
-
-async def test_a_certificate_must_be_trusted(certificate: Path) -> None:
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(certificate)
-    with FakeProvider.running(tls=server) as fake:
-        async with openai(fake, "gpt-echo") as provider:
-            with pytest.raises(ProviderError, match="Cause: the certificate was not accepted: self-signed certificate"):
-                await streamed(provider)
-        async with openai(fake, "gpt-echo", http={"ca_bundle": str(certificate)}) as provider:
-            assert text_of(await streamed(provider, "hello")) == "hello"
-    assert len(fake.requests) == 1

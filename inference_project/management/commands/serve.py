@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
+from contextlib import nullcontext
 from typing import Any
 
 import uvicorn
@@ -14,14 +17,19 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from inference_project import first_start, start_lock
-from inference_project.http_protocol import HttpProtocol
+from inference_project import first_start, metrics_directory, start_lock
+from inference_project.environment import Environment
+from inference_project.http_protocol import CLOSE_SECONDS, HttpProtocol
 
-# How much longer than the drain the server waits before it cuts what is left.
-_AFTER_DRAIN_SECONDS = 10
+# After the drain: longer than connections then have to close by themselves.
+_STOP_SECONDS = int(CLOSE_SECONDS) + 5
 # Longer than load balancers keep an idle connection, mostly 60 s: the side that sends requests has to close first,
 # else one of them meets a connection that is being closed.
 _KEEP_ALIVE_SECONDS = 75
+
+# A worker that does not answer for so long is killed and replaced. The server's own 5 s are less than a start takes on
+# a busy machine, which would then never end.
+_WORKER_SECONDS = 60
 
 
 class Command(BaseCommand):
@@ -41,21 +49,9 @@ class Command(BaseCommand):
             self._prepare()
         except (DatabaseError, ImproperlyConfigured) as error:
             raise _unusable_database(error) from error
-        uvicorn.run(
-            settings.ASGI_APPLICATION.replace(".application", ":application"),
-            host=environment.host,
-            port=environment.port,
-            workers=environment.workers,
-            http=HttpProtocol,
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            backlog=4096,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=int(environment.drain_seconds) + _AFTER_DRAIN_SECONDS,
-        )
+        # Several processes add up their metrics in a directory; one has its own in memory.
+        with metrics_directory.made() if environment.workers > 1 else nullcontext():
+            _serve(environment)
 
     def _prepare(self) -> None:
         with start_lock.held():
@@ -65,6 +61,27 @@ class Command(BaseCommand):
             for line in first_start.run():
                 self.stdout.write(line)
                 self.stdout.flush()
+
+
+def _serve(environment: Environment) -> None:
+    # The server raises the signal that stopped it anew, when all is over: that is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    uvicorn.run(
+        settings.ASGI_APPLICATION.replace(".application", ":application"),
+        host=environment.host,
+        port=environment.port,
+        workers=environment.workers,
+        http=HttpProtocol,
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        backlog=4096,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_worker_healthcheck=_WORKER_SECONDS,
+    )
 
 
 async def _check_address(host: str, port: int) -> None:
