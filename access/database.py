@@ -1,23 +1,18 @@
 """The database connection of a thread: how long it is waited for, and when it is given back.
 
-A server gives up soon, so that who asked hears of it; commands, migrations among them, wait as long as it takes.
+A server gives up soon on PostgreSQL, so that who asked hears of it; commands, migrations among them, wait as long as
+it takes. SQLite does not go away: for its lock everybody waits (see settings), since writers are not served in turn.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import connection
-from django.db.backends.signals import connection_created
 
 ANSWER_SECONDS = 2.0
 """How long a server waits for a connection of the pool, and for each answer of the database.
 
 The first wait that is in vain ends a request, which is answered within 3 s that way.
 """
-# For the lock of SQLite; longer, since those who wait for it are not served in turn.
-_LOCK_SECONDS = 2.5
-
 _impatient = False
 
 
@@ -25,7 +20,6 @@ def give_up_soon() -> None:
     """From now on no connection that this process opens waits for long; for servers."""
     global _impatient
     _impatient = True
-    connection_created.connect(_bound_lock, dispatch_uid="access.database")
 
 
 def answer_seconds() -> float | None:
@@ -41,8 +35,3 @@ def give_back_connection() -> None:
     """
     if not connection.in_atomic_block:
         connection.close()
-
-
-def _bound_lock(connection: Any, **kwargs: Any) -> None:
-    if connection.vendor == "sqlite":
-        connection.connection.execute(f"PRAGMA busy_timeout = {_LOCK_SECONDS * 1000:.0f}")

