@@ -20,9 +20,12 @@ from endpoints.providers._connections import Proxy
 from endpoints.providers._transport import (
     FIRST_BYTE_SECONDS,
     ConnectionFailed,
+    Prepared,
     Transport,
+    close,
     failure_of,
     limit_silence,
+    refusal,
     tls_context,
 )
 
@@ -41,11 +44,10 @@ class HttpClient:
     """One for each process and event loop; close it with `aclose`.
 
     `connect_seconds` covers all that comes before a request can be sent: the resolution, each address, the proxy, TLS.
-    `idle_seconds` is the longest silence inside a body, counted from its first byte. A request has limits of its own by
-    `timeout=httpx2.Timeout(None, connect=...)` and by the argument of `answer`. `ca_bundle` is a file of certificates
-    that are trusted besides those of the system. `proxy` is `http://user:password@host:port`. `service_urls` are
-    addresses that stand for the public ones of services, by the names that `GATEWAY_SERVICE_URLS` has for them.
-    `resolver` is for tests.
+    `idle_seconds` is the longest silence inside a body, counted from its first byte. `ca_bundle` is a file of
+    certificates that are trusted besides those of the system. `proxy` is `http://user:password@host:port`.
+    `service_urls` are addresses that stand for the public ones of services, by the names that `GATEWAY_SERVICE_URLS`
+    has for them. `resolver` is for tests.
     """
 
     def __init__(
@@ -61,24 +63,41 @@ class HttpClient:
     ) -> None:
         self._idle_seconds = idle_seconds
         self.service_urls: Mapping[str, str] = service_urls or {}
+        self._transport = Transport(
+            private_hosts, connect_seconds, tls_context(ca_bundle), Proxy.parse(proxy) if proxy else None, resolver
+        )
         self.client = httpx2.AsyncClient(
-            transport=Transport(
-                private_hosts,
-                connect_seconds,
-                tls_context(ca_bundle),
-                Proxy.parse(proxy) if proxy else None,
-                resolver,
-            ),
+            transport=self._transport,
             headers={"Accept-Encoding": "identity", "User-Agent": "inference-gateway"},
             follow_redirects=False,
             timeout=None,
             trust_env=False,
         )
-        """What vendors' libraries are given as their HTTP client. Send with `stream=True` and read with `answer`."""
+        """What vendors' libraries are given as their HTTP client. Send with `stream=True` and read with `answer`. What
+        is asked often goes past it, by `post`."""
         self.client._cookies = _NoCookies()
 
-    def answer(self, response: httpx2.Response, idle_seconds: float | None = None) -> Answer:
-        """Return what reads `response`. Close it; `idle_seconds` stands for the client's own."""
+    def answer(self, response: httpx2.Response) -> Answer:
+        """Return what reads `response`. Close it."""
+        return Answer(response.extensions["aiohttp_response"], self._idle_seconds)
+
+    def prepare(self, request: httpx2.Request) -> Prepared:
+        """Return `request`, but for its body, in the form that `post` takes. Raise ProviderError for a refused URL."""
+        return self._transport.prepare(request)
+
+    async def post(
+        self,
+        prepared: Prepared,
+        content: bytes,
+        *,
+        connect_seconds: float | None = None,
+        idle_seconds: float | None = None,
+    ) -> Answer:
+        """Send a request, past the client, and return its answer once its head is here. Close it.
+
+        The seconds stand for the client's own. Raise ConnectionFailed or ProviderError.
+        """
+        response = await self._transport.send("POST", prepared, content, connect_seconds)
         return Answer(response, self._idle_seconds if idle_seconds is None else idle_seconds)
 
     async def aclose(self) -> None:
@@ -88,11 +107,11 @@ class HttpClient:
 class Answer:
     """A response whose body is read as it arrives. Close it with `aclose`, which never waits for the network."""
 
-    def __init__(self, response: httpx2.Response, idle_seconds: float) -> None:
-        self.status = response.status_code
-        self.headers = response.headers
-        self._response = response
-        self._raw: aiohttp.ClientResponse = response.extensions["aiohttp_response"]
+    def __init__(self, response: aiohttp.ClientResponse, idle_seconds: float) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        """Their names in any case."""
+        self._raw = response
         self._idle_seconds = idle_seconds
         self._longest_silence = FIRST_BYTE_SECONDS
         self._finishing = False
@@ -116,7 +135,7 @@ class Answer:
         Raise ConnectionFailed, also where the body is larger than MAX_ANSWER_BYTES.
         """
         if not 200 <= self.status < 300:
-            return await self._response.aread()
+            return await refusal(self._raw)
         body = bytearray()
         while data := await self.read():
             body += data
@@ -137,7 +156,7 @@ class Answer:
 
     async def aclose(self) -> None:
         if not self._finishing:
-            await self._close()
+            close(self._raw)
 
     async def _finish(self) -> None:
         try:
@@ -147,10 +166,7 @@ class Answer:
                     while await self.read():
                         pass
         finally:
-            await self._close()
-
-    async def _close(self) -> None:
-        await self._response.aclose()
+            close(self._raw)
 
     def _arrived(self) -> bytes:
         """Return what had arrived before the connection broke and is unread since the reader was slow. aiohttp

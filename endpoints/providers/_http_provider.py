@@ -1,7 +1,8 @@
 """How every service is asked over HTTP; what differs between services is what they say about themselves.
 
-The official `openai` client is the pipeline for all of them: it knows authentication, URLs and headers. It is given
-bytes and hands over the response unread, since building its typed objects would cost more than everything else.
+The official `openai` client builds the requests of all of them: it knows authentication, URLs and headers. What it
+built is sent as often as nothing in it changes, past the rest of the client, whose share of a request would be more
+than that of everything else.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, ClassVar, TypeVar
 import httpx2
 import msgspec
 import openai
+from openai._models import FinalRequestOptions
 
 from endpoints.providers._base import (
     Batch,
@@ -36,7 +38,7 @@ from endpoints.providers._http import Answer, ConnectionFailed
 from endpoints.providers._progress import progress
 from endpoints.providers._retries import Retries
 from endpoints.providers._settings import host_of
-from endpoints.providers._transport import invalid_host, without_query
+from endpoints.providers._transport import Prepared, invalid_host, without_query
 from wire.errors import ProviderError
 
 T = TypeVar("T")
@@ -60,6 +62,17 @@ _PREFIXES = {
 }
 
 
+class Refused(Exception):
+    """An answer with a status that is no success. `authorization` is the header that was sent."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, authorization: str) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.authorization = authorization
+
+
 class HttpProvider(Provider):
     """A service says where it is (`url`), who asks (`headers`, `secrets`), what is sent (`..._body`) and how answers
     are read (`read_...`, `event_reader`). Bodies are what `encode` takes; None in an object is left out."""
@@ -76,8 +89,7 @@ class HttpProvider(Provider):
     def __init__(self, binding: Binding) -> None:
         super().__init__(binding)
         self._client = _Client(binding.http.client)
-        seconds = binding.connect_seconds
-        self._timeout = None if seconds is None else httpx2.Timeout(None, connect=seconds)
+        self._prepared: dict[bool, tuple[str, Headers, Prepared]] = {}
 
     def url(self, *, stream: bool = False) -> str:
         """Return the full URL of the task type."""
@@ -218,8 +230,8 @@ class HttpProvider(Provider):
             except ConnectionFailed as failure:
                 error = failures.connection(failure)
                 wait = self.retries.wait(number) if failure.repeatable else None
-            except openai.APIStatusError as refusal:
-                error, wait = self._refused(refusal.response, failures, number)
+            except Refused as refused:
+                error, wait = self._refused(refused, failures, number)
             if wait is None:
                 raise error
             if current := progress.get():
@@ -230,26 +242,37 @@ class HttpProvider(Provider):
     async def _open(self, content: bytes, *, stream: bool = False) -> Answer:
         """Send one request and return its answer once its head is here. Close the answer.
 
-        Raise openai.APIStatusError, ConnectionFailed or ProviderError.
+        Raise Refused, ConnectionFailed or ProviderError.
         """
-        url = self.url(stream=stream)
         accept = "text/event-stream" if stream else "application/json"
-        headers = {**(getattr(self.tasks, "headers", None) or {}), "Accept": accept, **await self.headers()}
+        own_headers = getattr(self.tasks, "headers", None) or {}
+        prepared = self._prepare(self.url(stream=stream), {**own_headers, "Accept": accept, **await self.headers()})
         if (current := progress.get()) and current.asked_at is None:
             current.asked_at = time.monotonic()
+        binding = self.binding
+        answer = await binding.http.post(
+            prepared, content, connect_seconds=binding.connect_seconds, idle_seconds=binding.idle_seconds
+        )
+        if 200 <= answer.status < 300:
+            return answer
         try:
-            response = await self._client.post(
-                url,
-                cast_to=httpx2.Response,
-                content=content,
-                stream=True,
-                options={"headers": headers, "timeout": self._timeout},
-            )
+            body = await answer.read_all()
+        finally:
+            await answer.aclose()
+        raise Refused(answer.status, answer.headers, body, prepared.headers.get("Authorization", ""))
+
+    def _prepare(self, url: str, headers: Headers) -> Prepared:
+        """Return the request as the official client builds it, which it does once as long as nothing changes."""
+        stream = headers["Accept"] == "text/event-stream"
+        known = self._prepared.get(stream)
+        if known is not None and known[0] == url and known[1] == headers:
+            return known[2]
+        try:
+            prepared = self.binding.http.prepare(self._client.built(url, headers))
         except httpx2.InvalidURL:
             raise invalid_host(url) from None
-        except (openai.APIConnectionError, httpx2.HTTPError):
-            raise ConnectionFailed("the connection failed", repeatable=True) from None
-        return self.binding.http.answer(response, self.binding.idle_seconds)
+        self._prepared[stream] = url, headers, prepared
+        return prepared
 
     async def _fetch(self, content: bytes) -> bytes:
         """Send one request and return the whole body of its answer."""
@@ -259,16 +282,13 @@ class HttpProvider(Provider):
         finally:
             await answer.aclose()
 
-    def _refused(
-        self, response: httpx2.Response, failures: Failures, attempt: int
-    ) -> tuple[ProviderError, float | None]:
+    def _refused(self, refused: Refused, failures: Failures, attempt: int) -> tuple[ProviderError, float | None]:
         """Return the error for a refusal, and the seconds after which to ask again, None for never."""
-        status, headers = response.status_code, response.headers
+        status, headers = refused.status, refused.headers
         if status == 401:
-            self.on_authentication_failure(response.request.headers.get("Authorization", ""))
-        message = failures.read_message(response.content)
-        prefix = self.refusal_prefix(status, failures.without_secrets(headers), message)
-        error = failures.refused(prefix, status, message)
+            self.on_authentication_failure(refused.authorization)
+        message = failures.read_message(refused.body)
+        error = failures.refused(self.refusal_prefix(status, headers, message), status, message)
         return error, self.retries.wait_after(attempt, status, headers, message.code)
 
     def _failures(self, name: str) -> Failures:
@@ -297,6 +317,10 @@ class _Client(openai.AsyncOpenAI):
         )
         # Only told to providers; to find it out, the first request would wait for a thread.
         self._platform = "Unknown"
+
+    def built(self, url: str, headers: Headers) -> httpx2.Request:
+        """Return a request without a body. Raise httpx2.InvalidURL."""
+        return self._build_request(FinalRequestOptions.construct(method="post", url=url, headers=headers))
 
     @property
     def default_headers(self) -> dict[str, str | openai.Omit]:

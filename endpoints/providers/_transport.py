@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import aiohttp
 import httpx2
 from aiohttp.abc import AbstractResolver
 from aiohttp.http_exceptions import ContentEncodingError
+from multidict import CIMultiDict
 from yarl import URL
 
 from endpoints.providers._addresses import PrivateHosts, check_url
@@ -47,6 +50,14 @@ class ConnectionFailed(Exception):
         self.cut = cut
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request but for its body, ready to be sent any number of times; who made it has judged its URL."""
+
+    url: URL
+    headers: CIMultiDict[str] = field(repr=False)
+
+
 class Transport(httpx2.AsyncBaseTransport):
     """Sends what passes the guard. The sessions belong to the event loop of the first request."""
 
@@ -65,19 +76,26 @@ class Transport(httpx2.AsyncBaseTransport):
         self._resolver = resolver
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    def prepare(self, request: httpx2.Request) -> Prepared:
+        """Return what is sent for `request`, whose body does not count. Raise ProviderError for a refused URL."""
         address = str(request.url)
         if problem := check_url(address, self._private_hosts):
             raise ProviderError(f"Request refused: {problem}", status=400)
-        url = URL(address)
-        content = request.content
-        own_seconds = request.extensions["timeout"]["connect"]
-        limits = self._limits if own_seconds is None else _limits(own_seconds)
+        # aiohttp knows the length of what it is given.
+        headers = [(name, value) for name, value in request.headers.multi_items() if name.lower() != "content-length"]
+        return Prepared(URL(address), CIMultiDict(headers))
+
+    async def send(
+        self, method: str, prepared: Prepared, content: bytes, connect_seconds: float | None = None
+    ) -> aiohttp.ClientResponse:
+        """Return the answer once its head is here; release or close it. Raise ConnectionFailed or ProviderError."""
+        url = prepared.url
+        limits = self._limits if connect_seconds is None else _limits(connect_seconds)
         try:
             response = await self._session(url.scheme).request(
-                request.method,
+                method,
                 url,
-                headers=request.headers.multi_items(),
+                headers=prepared.headers,
                 data=io.BytesIO(content) if len(content) > _LARGE_BODY else content or None,
                 allow_redirects=False,
                 timeout=limits,
@@ -85,9 +103,17 @@ class Transport(httpx2.AsyncBaseTransport):
         except Exception as error:
             late = f"no answer within [{FIRST_BYTE_SECONDS:g}s]"
             raise failure_of(error, url, late, connect_seconds=limits.connect or 0.0) from None
+        _check_encoding(response)
+        return response
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        connect_seconds = request.extensions["timeout"]["connect"]
+        response = await self.send(request.method, self.prepare(request), request.content, connect_seconds)
+        # Bodies are decoded below httpx2, in pieces of bounded size.
+        headers = [(name, value) for name, value in response.raw_headers if name.lower() != b"content-encoding"]
         return httpx2.Response(
             response.status,
-            headers=_headers(response),
+            headers=headers,
             stream=_Body(response),
             request=request,
             extensions={"aiohttp_response": response},
@@ -109,7 +135,6 @@ class Transport(httpx2.AsyncBaseTransport):
         return aiohttp.ClientSession(
             connector=self._new_connector(encrypted=encrypted),
             cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         )
 
     def _new_connector(self, *, encrypted: bool) -> Connector:
@@ -121,37 +146,42 @@ class Transport(httpx2.AsyncBaseTransport):
 
 
 class _Body(httpx2.AsyncByteStream):
-    """The body as httpx2 reads it, which it does with refusals.
-
-    Of a refusal what comes soon, up to MAX_ERROR_BYTES, is enough: its status says more than its body.
-    """
+    """The body as httpx2 reads it."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        refusal = not 200 <= self._response.status < 300
-        left = MAX_ERROR_BYTES
-        deadline = asyncio.get_running_loop().time() + ERROR_SECONDS if refusal else None
+        if not 200 <= self._response.status < 300:
+            yield await refusal(self._response)
+            return
         try:
-            while (data := await self._read(deadline)) and left > 0:
-                yield data[:left] if refusal else data
-                left -= len(data) if refusal else 0
+            while data := await self._response.content.readany():
+                yield data
         except Exception as error:
-            if not refusal:
-                raise failure_of(error, self._response.url, "no more data") from None
-
-    async def _read(self, deadline: float | None) -> bytes:
-        async with asyncio.timeout_at(deadline):
-            return await self._response.content.readany()
+            raise failure_of(error, self._response.url, "no more data") from None
 
     async def aclose(self) -> None:
-        # A body that was read to its end leaves a connection for the next request. Closing any other is what tells
-        # the provider to stop.
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        close(self._response)
+
+
+async def refusal(response: aiohttp.ClientResponse) -> bytes:
+    """Return what comes soon of the body of a refusal, up to MAX_ERROR_BYTES; its status says more than its body."""
+    body = bytearray()
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(ERROR_SECONDS):
+            while len(body) < MAX_ERROR_BYTES and (data := await response.content.readany()):
+                body += data
+    return bytes(body[:MAX_ERROR_BYTES])
+
+
+def close(response: aiohttp.ClientResponse) -> None:
+    """Release the connection of a body that was read to its end, for the next request. To close any other is what
+    tells the provider to stop."""
+    if response.content.at_eof():
+        response.release()
+    else:
+        response.close()
 
 
 def _limits(connect_seconds: float) -> aiohttp.ClientTimeout:
@@ -159,20 +189,15 @@ def _limits(connect_seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect_seconds, sock_read=FIRST_BYTE_SECONDS)
 
 
-def _headers(response: aiohttp.ClientResponse) -> Sequence[tuple[bytes, bytes]]:
-    """Return the headers as httpx2 is told them. Bodies are decoded below it, in pieces of bounded size.
-
-    Raise ConnectionFailed for an encoding that is not known; a refusal says enough by its status.
-    """
+def _check_encoding(response: aiohttp.ClientResponse) -> None:
+    """Raise ConnectionFailed for an encoding that is not known; a refusal says enough by its status."""
     encoding = response.headers.get("Content-Encoding")
-    if encoding is None:
-        return response.raw_headers
-    if encoding.lower() not in _ENCODINGS and 200 <= response.status < 300:
-        response.close()
-        # Others are not repeated: some providers repeat what they were sent.
-        shown = encoding if set(encoding.lower().split(", ")) <= _KNOWN_ENCODINGS else "***"
-        raise ConnectionFailed(f"the answer is encoded as [{shown[:80]}], which was not asked for")
-    return [(name, value) for name, value in response.raw_headers if name.lower() != b"content-encoding"]
+    if encoding is None or encoding.lower() in _ENCODINGS or not 200 <= response.status < 300:
+        return
+    response.close()
+    # Others are not repeated: some providers repeat what they were sent.
+    shown = encoding if set(encoding.lower().split(", ")) <= _KNOWN_ENCODINGS else "***"
+    raise ConnectionFailed(f"the answer is encoded as [{shown[:80]}], which was not asked for")
 
 
 def limit_silence(response: aiohttp.ClientResponse, seconds: float) -> None:
