@@ -116,7 +116,8 @@ class Elasticsearch(Dialect):
             elif status != 503:
                 break
         if status != 200:
-            raise Refused(f"PUT {request.path}: status {status}, {json.dumps(answer)[:500]}")
+            words = f"status {status}, {json.dumps(answer)[:500]}" if status else "no answer"
+            raise Refused(f"PUT {self.base_url}{request.path}: {words}")
 
     async def clean_up(self, fault: Fault, wire: str) -> None:
         await ask_json(self.base_url, Request("DELETE", f"{self._path(fault, wire)}?force=true", self._headers))

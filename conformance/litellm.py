@@ -13,8 +13,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,17 @@ from conformance import processes, table
 from conformance.dialects import OpenAI
 from conformance.promises import Limits
 from conformance.provider.catalog import FAULTS
-from conformance.provider.wires import WIRES
 from conformance.report import Report
-from conformance.runner import Runner, Verdict, chosen
+from conformance.runner import Runner, Verdict, by_turns
 
-LIMITS = Limits(first_delta=3, idle=3, stall=8)
-"""What its settings can say: `stream_timeout` is the silence on the connection, before the head as well, and
-LITELLM_MAX_STREAMING_DURATION_SECONDS, a whole number, is the only limit for a stream that is not silent."""
+_TIMEOUT_SECONDS = 3
+LIMITS = Limits(first_delta=15, idle=_TIMEOUT_SECONDS, stall=8)
+"""`timeout` and `stream_timeout` are the longest silence on the connection, before the head as well, in each attempt:
+up to the first delta that makes three of them and the waits between. Nothing of it limits a stream that is not silent;
+what is said for `stall` is what one could wait for."""
 _RETRIES = 2
 # It may not be blamed for being slow where much happens at the same time.
-_AT_ONCE = 4
+_AT_ONCE = 6
 
 
 def main() -> int:
@@ -44,23 +44,30 @@ def main() -> int:
     print("\n".join(table.lines(verdicts, every=False)))
     if arguments.json:
         name = f"LiteLLM {_version(arguments.environment)}"
-        how = f"1 process, num_retries {_RETRIES}, stream_timeout {LIMITS.idle:g}, no cooldowns, no database"
+        how = f"1 process, num_retries {_RETRIES}, stream_timeout {_TIMEOUT_SECONDS}, no cooldowns, no database"
         Report.of(name, how, LIMITS, verdicts).write(arguments.json)
     return 0 if all(verdict.held for verdict in verdicts) else 1
 
 
 def _judged(environment: Path, faults: Sequence[str]) -> Sequence[Verdict]:
     provider_key, master_key = (f"sk-conformance-{secrets.token_hex(16)}" for _ in range(2))
-    cases = chosen(list(WIRES), faults)
-    with processes.provider() as provider, _started(environment, _config(provider, provider_key, master_key)) as url:
-        dialect = OpenAI(base_url=url, api_key=master_key, provider_url=provider, provider_key=provider_key)
-        return asyncio.run(Runner(dialect, provider, LIMITS, at_once=_AT_ONCE).run(cases))
+    with processes.provider() as provider, tempfile.TemporaryDirectory(prefix="conformance-") as directory:
+        # JSON is YAML.
+        Path(directory, "config.yaml").write_text(json.dumps(_config(provider, provider_key, master_key)))
+        proxy = _Proxy(environment, Path(directory))
+        dialect = OpenAI(base_url=proxy.url, api_key=master_key, provider_url=provider, provider_key=provider_key)
+        runner = Runner(dialect, provider, LIMITS, at_once=_AT_ONCE, attempts=3, revive=proxy.restart)
+        try:
+            proxy.start()
+            return asyncio.run(runner.run(by_turns(0, faults)))
+        finally:
+            proxy.stop()
 
 
 def _config(provider: str, provider_key: str, master_key: str) -> Mapping[str, Any]:
     """Return a configuration with a model for each fault and wire, retried as often as ours retries."""
     addresses = {"openai": f"{provider}/v1", "anthropic": provider}
-    limits = {"timeout": LIMITS.first_delta, "stream_timeout": LIMITS.idle}
+    limits = {"timeout": _TIMEOUT_SECONDS, "stream_timeout": _TIMEOUT_SECONDS}
     models = [
         {
             "model_name": f"{wire}/{fault.name}",
@@ -82,26 +89,34 @@ def _config(provider: str, provider_key: str, master_key: str) -> Mapping[str, A
     }
 
 
-@contextmanager
-def _started(environment: Path, config: Mapping[str, Any]) -> Iterator[str]:
-    """Run the proxy on 127.0.0.1; yield its address."""
-    with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
-        # JSON is YAML.
-        Path(directory, "config.yaml").write_text(json.dumps(config))
-        log, port = Path(directory, "log"), processes.free_port()
-        settings = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "HOME": directory}
-        variables = processes.environment(**settings, LITELLM_MAX_STREAMING_DURATION_SECONDS=LIMITS.stall)
-        command = [str(environment.absolute() / "bin" / "litellm"), "--config", "config.yaml", "--host", "127.0.0.1"]
-        with log.open("w") as output:
-            process = subprocess.Popen(  # noqa: S603 (named by who runs this)
-                [*command, "--port", str(port)],
-                cwd=directory, env=variables, stdout=output, stderr=output, text=True,
+class _Proxy:
+    """The proxy, on 127.0.0.1, with the configuration in `directory`."""
+
+    def __init__(self, environment: Path, directory: Path) -> None:
+        self._command = [str(environment.absolute() / "bin" / "litellm"), "--config", "config.yaml"]
+        self._directory = directory
+        self._port = processes.free_port()
+        self._process: subprocess.Popen[str] | None = None
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        settings = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "HOME": self._directory}
+        variables = processes.environment(**settings)
+        log = self._directory / "log"
+        with log.open("a") as output:
+            self._process = subprocess.Popen(  # noqa: S603 (named by who runs this)
+                [*self._command, "--host", "127.0.0.1", "--port", str(self._port)],
+                cwd=self._directory, env=variables, stdout=output, stderr=output, text=True,
             )  # fmt: skip
-        try:
-            processes.wait_until_ready(process, f"http://127.0.0.1:{port}/health/liveliness", log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            processes.stop(process)
+        processes.wait_until_ready(self._process, f"{self.url}/health/liveliness", log)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            processes.stop(self._process)
+
+    async def restart(self) -> None:
+        await asyncio.to_thread(self.stop)
+        await asyncio.to_thread(self.start)
 
 
 def _version(environment: Path) -> str:

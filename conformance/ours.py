@@ -78,7 +78,9 @@ def _judged(database: str, workers: int, cases: Sequence[tuple[Fault, str]]) -> 
             first_delta_seconds=LIMITS.first_delta,
         )
         settle = _SETTLE_SECONDS if workers > 1 else 0.0
-        runner = Runner(dialect, provider, LIMITS, at_once=_AT_ONCE, settle_seconds=settle, keep=True)
+        runner = Runner(
+            dialect, provider, LIMITS, at_once=_AT_ONCE, settle_seconds=settle, keep=True, warm_up=8 * workers
+        )
         return asyncio.run(runner.run(cases))
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_START_SECONDS = 120
+_START_SECONDS = 300
 _STOP_SECONDS = 20
 
 

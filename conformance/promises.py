@@ -90,6 +90,7 @@ class Evidence:
     exchanges: Sequence[Exchange]
     limits: Limits
     secrets: Sequence[str]
+    alive_after: bool = True
 
     @property
     def expected(self) -> str:
@@ -160,17 +161,18 @@ def released(it: Evidence) -> Iterator[str]:
 
 
 def within_limits(it: Evidence) -> Iterator[str]:
-    """What would go on for ever is ended by a time limit of the gateway, and what has ended is told soon."""
+    """What would go on for ever is ended by a time limit of the gateway; the end of what has begun is told soon."""
     limit, last = it.limits.of(it.fault), it.exchanges[-1] if it.exchanges else None
     if it.seen.transfer is Transfer.ENDLESS:
         yield f"no end within {it.seen.seconds:.0f} s"
     elif last is None:
         return
-    elif (over := last.finished or last.left) is not None and not it.fault.alone:
+    # Before the first delta a gateway may still wait for another attempt.
+    elif (over := last.finished or last.left) is not None and it.told.parts and not it.fault.alone:
         late = it.seen.ended - over
         if late > it.limits.slack_seconds:
             yield f"the client was told {late:.1f} s after all was over between gateway and provider"
-    if limit is not None and last is not None:
+    elif limit is not None:
         took = it.seen.ended - (it.seen.started if it.fault.limit == "first_delta" else last.last_text())
         if took > limit + it.limits.slack_seconds:
             yield f"the limit of {limit:g} s ended it after {took:.1f} s"
@@ -211,6 +213,12 @@ def heartbeats(it: Evidence) -> Iterator[str]:
         yield f"no comment in {limit:g} s of silence"
 
 
+def alive(it: Evidence) -> Iterator[str]:
+    """Afterwards the gateway does for others what it should. It is asked behind faults that are met alone."""
+    if not it.alive_after:
+        yield "the gateway did not answer any more"
+
+
 Promise = Callable[[Evidence], Iterator[str]]
 PROMISES: Mapping[str, Promise] = {
     "one ending": one_ending,
@@ -223,8 +231,9 @@ PROMISES: Mapping[str, Promise] = {
     "no secret": no_secret,
     "held back": held_back,
     "heartbeats": heartbeats,
+    "alive": alive,
 }
-WHEN_LEAVING = ("released", "asked once", "no secret", "held back")
+WHEN_LEAVING = ("released", "asked once", "no secret", "held back", "alive")
 TIMED = frozenset({"on time", "released", "within limits"})
 """Promises with a time in them: a pause of the machine breaks them as well as a gateway does."""
 

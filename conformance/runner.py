@@ -65,6 +65,8 @@ class Runner:
     keep: bool = False
     patience: float = 20.0
     attempts: int = 5
+    warm_up: int = 0
+    revive: Callable[[], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         self._places = asyncio.Semaphore(self.at_once)
@@ -90,7 +92,18 @@ class Runner:
             await asyncio.sleep(RETRY_SECONDS)
         exchanges = await self._settled(run, seen)
         told = self.dialect.read(seen, streamed=fault.streamed)
-        return Evidence(fault, wire, seen, told, exchanges, self.limits, (self.dialect.provider_key,))
+        alive = not fault.alone or await self._is_alive()
+        return Evidence(fault, wire, seen, told, exchanges, self.limits, (self.dialect.provider_key,), alive)
+
+    async def _is_alive(self) -> bool:
+        """Return whether an ordinary answer still comes; where none does, the gateway is started anew."""
+        fault, wire = _ALIVE
+        request = self.dialect.request(fault, wire, f"{RUN_MARK}{secrets.token_hex(8)} Say something.")
+        seen = await ask(self.dialect.base_url, request, self.patience)
+        is_alive = seen.status == 200
+        if not is_alive and self.revive:
+            await self.revive()
+        return is_alive
 
     @asynccontextmanager
     async def _prepared(self, faults: Sequence[tuple[Fault, str]]) -> AsyncIterator[None]:
@@ -98,6 +111,7 @@ class Runner:
         try:
             await asyncio.gather(*(self._with_place(self.dialect.prepare, *one) for one in needed))
             await asyncio.sleep(self.settle_seconds)
+            await asyncio.gather(*(self._is_alive() for _ in range(self.warm_up)))
             yield
         finally:
             if not self.keep:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.processes import provider
-from soak.level import MOST_BYTES_A_MINUTE, Meter, Quiet, growth, is_level
+from soak.level import MOST_BLOCKS_A_REQUEST, MOST_BYTES_A_MINUTE, Meter, Quiet, growth, is_level
 from soak.load import LIMITS, Load
 from tests.fakes.tasks import TaskCounter
 from tests.gateway import Gateway
@@ -23,18 +23,22 @@ _SETTINGS = {
     "GATEWAY_IDLE_SECONDS": str(LIMITS.idle),
     "GATEWAY_STALL_SECONDS": str(LIMITS.stall),
 }
-# What a process keeps for its lifetime it has after so much of the time.
-_WARM_UP_SHARE = 1 / 3
-_SAMPLE_SECONDS = 1.0
+# The first of everything: what a process keeps for its lifetime, an allocator's share among it, is there after that.
+_WARM_UP_SECONDS, _WARM_UP_RATE = 90, 2
+_SAMPLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """`samples` are times in minutes, with the resident memory then in bytes; those of the warm-up are not in it."""
+    """`samples` are times in minutes, with the memory that was in use then, in bytes.
+
+    The warm-up is neither in them nor in `requests`; `load` and `outcomes` have all.
+    """
 
     samples: Sequence[tuple[float, int]]
     before: Quiet
     after: Quiet
+    requests: int
     load: Load
     outcomes: dict[str, int]
     log: str
@@ -43,10 +47,16 @@ class Result:
     def bytes_a_minute(self) -> float:
         return growth(self.samples)
 
+    @property
+    def blocks_a_request(self) -> float:
+        return (self.after.blocks - self.before.blocks) / self.requests
+
     def problems(self) -> Iterator[str]:
         yield from (f"{times} x {words}" for words, times in self.load.problems.most_common())
         if self.bytes_a_minute > MOST_BYTES_A_MINUTE:
             yield "memory grows"
+        if self.blocks_a_request > MOST_BLOCKS_A_REQUEST:
+            yield "requests leave blocks of memory behind"
         if not is_level(self.before, self.after):
             yield "something is left behind"
         asked, counted = sum(self.load.asked.values()), sum(self.outcomes.values())
@@ -60,6 +70,7 @@ class Result:
         yield f"{'':16} {'before':>10} {'after':>10}"
         slope = self.bytes_a_minute / 2**20
         yield f"{'memory, MB':16} {first / 2**20:10.1f} {last / 2**20:10.1f}   {slope:+.2f} a minute"
+        yield f"{'blocks':16} {self.before.blocks:10} {self.after.blocks:10}   {self.blocks_a_request:+.3f} a request"
         for name in ("descriptors", "tasks", "open_requests"):
             yield f"{name.replace('_', ' '):16} {getattr(self.before, name):10} {getattr(self.after, name):10}"
         yield "clients that " + ", ".join(f"{kind}: {number}" for kind, number in sorted(self.load.asked.items()))
@@ -80,15 +91,16 @@ def main() -> int:
 
 async def _soak(gateway: Gateway, meter: Meter, load: Load, minutes: float, rate: float) -> Result:
     await load.prepare()
-    # The first of everything, so that what stays for ever is there before it is counted.
-    await load.run(minutes * 60 * _WARM_UP_SHARE, rate)
+    await load.run(_WARM_UP_SECONDS, rate * _WARM_UP_RATE)
     before = await asyncio.to_thread(meter.quiet)
+    warm_up = sum(load.asked.values())
     sampling = asyncio.create_task(_samples(meter))
-    await load.run(minutes * 60 * (1 - _WARM_UP_SHARE), rate)
+    await load.run(minutes * 60, rate)
     sampling.cancel()
     samples = await sampling
     after = await asyncio.to_thread(meter.quiet_like, before)
-    return Result(samples, before, after, load, meter.requests(), gateway.read_log())
+    requests = sum(load.asked.values()) - warm_up
+    return Result(samples, before, after, requests, load, meter.requests(), gateway.read_log())
 
 
 async def _samples(meter: Meter) -> Sequence[tuple[float, int]]:
@@ -96,7 +108,7 @@ async def _samples(meter: Meter) -> Sequence[tuple[float, int]]:
     samples: list[tuple[float, int]] = []
     try:
         while True:
-            samples.append((time.monotonic() / 60, meter.memory()))
+            samples.append((time.monotonic() / 60, await asyncio.to_thread(meter.memory)))
             await asyncio.sleep(_SAMPLE_SECONDS)
     except asyncio.CancelledError:
         return samples
@@ -104,7 +116,7 @@ async def _samples(meter: Meter) -> Sequence[tuple[float, int]]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=10.0, help="for how long, after a warm-up")
     parser.add_argument("--rate", type=float, default=10.0, help="requests a second")
     parser.add_argument("--slow-readers", type=int, default=5)
     return parser

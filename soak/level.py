@@ -13,8 +13,10 @@ from tests.gateway import Gateway
 
 # Idle connections to a provider are kept for a minute.
 QUIET_SECONDS = 90.0
-# An allocator keeps what it may need again. A leak of a kilobyte for each request would show within minutes.
+# What many open requests needed at once leaves holes that cannot be given back.
 MOST_BYTES_A_MINUTE = 2**20
+# What is forgotten is a block or more for each request, however little memory that is.
+MOST_BLOCKS_A_REQUEST = 0.5
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Quiet:
     descriptors: int
     tasks: int
     open_requests: int
+    blocks: int
+    """Of memory, as Python gives them out, garbage left out."""
 
 
 class Meter:
@@ -32,13 +36,16 @@ class Meter:
         self._counter = counter
 
     def memory(self) -> int:
+        """Return the bytes of resident memory that are in use; what an allocator keeps for later is no leak."""
+        self._counter.count(self._gateway)
         return self._gateway.memory()
 
     def quiet(self) -> Quiet:
         open_requests = self.metric("gateway_open_requests")
         # The connection that asked is gone a moment later.
         time.sleep(0.2)
-        return Quiet(self._gateway.descriptors(), self._counter.count(self._gateway), open_requests)
+        tasks = self._counter.count(self._gateway)
+        return Quiet(self._gateway.descriptors(), tasks, open_requests, self._counter.blocks())
 
     def quiet_like(self, before: Quiet) -> Quiet:
         """Return what is there, once that is no more than before, or when it had time enough to become so."""

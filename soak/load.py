@@ -72,12 +72,15 @@ class Load:
         kind = self._random.choices(list(_SHARES), list(_SHARES.values()))[0]
         if kind == "are refused":
             return self._refused()
+        fault, wire = self._random.choice(faults)
         leaving = None
-        if kind == "leave":
+        # Where the client has to leave, the provider goes on without an end.
+        if kind == "leave" or fault.leave:
+            kind = "leave"
             seconds, reset = self._random.uniform(0, 2), self._random.random() < 0.5
             leaving = Leaving(lambda _: asyncio.sleep(seconds), reset=reset)
         self.asked[kind] += 1
-        return self._meet(*self._random.choice(faults), leaving)
+        return self._meet(fault, wire, leaving)
 
     async def _meet(self, fault: Fault, wire: str, leaving: Leaving | None) -> None:
         """Ask for a fault; who stays has to see one of the ends that there are."""

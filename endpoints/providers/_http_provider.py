@@ -288,7 +288,8 @@ class HttpProvider(Provider):
         if status == 401:
             self.on_authentication_failure(refused.authorization)
         message = failures.read_message(refused.body)
-        error = failures.refused(self.refusal_prefix(status, headers, message), status, message)
+        prefix = self.refusal_prefix(status, failures.without_secrets(headers), message)
+        error = failures.refused(prefix, status, message)
         return error, self.retries.wait_after(attempt, status, headers, message.code)
 
     def _failures(self, name: str) -> Failures:

@@ -54,7 +54,8 @@ class ConnectionFailed(Exception):
 class Prepared:
     """A request but for its body, ready to be sent any number of times; who made it has judged its URL."""
 
-    url: URL
+    # Some services take their key in the query.
+    url: URL = field(repr=False)
     headers: CIMultiDict[str] = field(repr=False)
 
 

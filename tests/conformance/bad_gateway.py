@@ -34,7 +34,7 @@ class BadGateway:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[BadGateway]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield self
@@ -58,6 +58,8 @@ class BadGateway:
             passing.cancel()
         await asyncio.wait({passing} if self.sin != "keeps the provider" else {gone})
         writer.close()
+        if self.sin == "dies":
+            self._server.close()
 
     async def _pass_on(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
         """Answer one request, after one failure more than once where the sin is to ask again."""

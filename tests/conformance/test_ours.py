@@ -27,7 +27,7 @@ def verdicts() -> Iterator[Mapping[str, Verdict]]:
         dialect = Elasticsearch(
             gateway.url, gateway.key, provider, PROVIDER_KEY, first_delta_seconds=LIMITS.first_delta
         )
-        runner = Runner(dialect, provider, LIMITS, at_once=24, keep=True)
+        runner = Runner(dialect, provider, LIMITS, at_once=24, keep=True, warm_up=4)
         *found, alive = asyncio.run(runner.run(by_turns()))
         yield {verdict.fault.name: verdict for verdict in found} | {"alive": alive}
         assert PROVIDER_KEY not in gateway.read_log()

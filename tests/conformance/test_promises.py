@@ -30,6 +30,7 @@ SINS = [
     ("keeps the provider", "client-leaves-in-silence", "released"),
     ("keeps the provider", "client-resets-in-silence", "released"),
     ("reads ahead", "client-stops-reading", "held back"),
+    ("dies", "many-headers", "alive"),
 ]
 
 

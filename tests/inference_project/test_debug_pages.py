@@ -12,6 +12,7 @@ from django.urls import path
 from pydantic import SecretStr
 from pytest_django import Settings
 
+from inference_project import urls
 from inference_project.environment import Environment
 from tests.inference_project.canaries import Canaries
 
@@ -24,7 +25,8 @@ def _fails(request: HttpRequest) -> HttpResponse:
     raise RuntimeError(f"a mistake, with {len(password)} characters")
 
 
-urlpatterns = [path("fails", _fails)]
+# Pages show all settings, and some of those are addresses in the admin.
+urlpatterns = [path("fails", _fails), *urls.urlpatterns]
 
 
 @pytest.fixture

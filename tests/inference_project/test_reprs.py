@@ -16,11 +16,9 @@ from access.models import ApiKey
 from access.passwords import Login
 from access.privileges import Caller
 from endpoints import catalog, configuration
-from endpoints.catalog import Entry
 from endpoints.providers._base import Chat, Message, Provider, user_message
 from endpoints.providers._connections import Proxy
 from endpoints.providers._http import HttpClient, PrivateHosts
-from endpoints.time_limits import TimeLimits
 from inference_project.environment import Environment
 from streaming.bodies import InferenceRequest
 from tests.inference_project.canaries import Canaries
@@ -32,9 +30,6 @@ from wire.errors import ApiError
 SECRETS, TEXTS = Canaries(), Canaries("pRoMpT07")
 # Providers that fail and repeat nothing: what such ones send is in the locals of who reads it.
 FAILURES = ("behaviour:drop", "behaviour:no-http", "behaviour:not-json", "behaviour:refusal:401:text", "behaviour:error-in-200")  # fmt: skip
-LIMITS = TimeLimits(
-    connect_seconds=1, first_delta_seconds=1, idle_seconds=1, stall_seconds=1, total_seconds=1, write_seconds=1
-)
 
 every_row = pytest.mark.parametrize("row", [pytest.param(row, id=str(row)) for row in ROWS])
 
@@ -72,10 +67,10 @@ async def test_nothing_of_an_endpoint_shows_its_secrets(endpoints: CanaryEndpoin
         if "completion" in row.tasks:
             assert list((await provider.complete(user_message("word"))).texts) == ["word"]
         assert chosen.secrets()
-        entry = Entry("my-endpoint", "completion", row.service, provider, LIMITS)
-        everything = (chosen, provider, entry, provider.binding, provider.settings, provider.tasks, http)
+        everything = (chosen, provider, provider.binding, provider.settings, provider.tasks, http)
         endpoints.learn_what_was_sent()
-        assert shown(*everything, vars(provider), vars(http)) == []
+        prepared = [one for *_, one in vars(provider)["_prepared"].values()]
+        assert shown(*everything, *prepared, vars(http)) == []
     finally:
         await http.aclose()
 

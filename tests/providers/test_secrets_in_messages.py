@@ -7,8 +7,14 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from endpoints.providers._base import user_message
 from endpoints.providers._failures import LONGEST_MESSAGE, read_message, without
 from endpoints.providers._values import java_text
+from tests.fakes.behaviours import answer
+from tests.fakes.indiscreet import Indiscreet
+from tests.fakes.provider import API_KEY, FakeProvider
+from tests.providers.endpoints import openai
+from wire.errors import ProviderError
 
 SECRET = 's3cret key/with+all="of\\\\&these%'
 
@@ -33,10 +39,24 @@ def test_what_is_too_short_to_be_a_secret_garbles_no_message() -> None:
     assert without("all is well", ("a", "all")) == "all is well"
 
 
+async def test_a_secret_in_the_headers_of_a_refusal_is_taken_out() -> None:
+    """Those about rate limits stand in the message."""
+    provider = Indiscreet(answer)
+    provider.mode = "refused-429"
+    with FakeProvider.running(respond=provider) as fake:
+        async with openai(fake, "m") as endpoint:
+            with pytest.raises(ProviderError) as error:
+                await endpoint.complete(user_message("hello"))
+    assert "remaining tokens [Bearer ***" in error.value.reason
+    assert API_KEY not in error.value.reason
+
+
 @pytest.mark.parametrize(
     "name",
-    ["api_key", "apikey", "API-Key", "client_secret", "password", "entra_id", "token", "access_token", "headers"]
-    + ["service_account_json", "credentials", "Authorization"],
+    [
+        *("api_key", "apikey", "API-Key", "client_secret", "password", "entra_id", "token", "access_token", "headers"),
+        *("service_account_json", "credentials", "Authorization"),
+    ],
 )
 def test_a_secret_in_a_wrong_place_is_not_repeated(name: str) -> None:
     value = {"odd": [{name: SECRET, "more": {name: {"X": SECRET}}}], "model_id": "m"}

@@ -215,6 +215,8 @@ FAULTS = (
         ANY,
         before=(_and_a_second_later,),
         twice=0.3,
+        # Another request that took the connection in that moment would get it, and could not know.
+        alone=True,
     ),
     Fault("content-length-too-short", "A body that is longer than it says.", _too_short, CUT, alone=True),
     Fault(

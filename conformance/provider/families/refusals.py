@@ -157,7 +157,6 @@ FAULTS = (
         "A refusal whose body is cut off.",
         lambda wire: [Send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 1000\r\n\r\n{"), Pause(0.1), End.CLOSE],
         REFUSED,
-        statuses=(400,),
     ),
     Fault(
         "error-body-silent",
