@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint lock bench soak extras conformance conformance-ours conformance-litellm conformance-docs
+.PHONY: run test lint lock bench soak extras conformance conformance-ours conformance-litellm conformance-docs screenshots
 
 run: $(VENV)/.run
 	@exec $(BIN)/python manage.py serve
@@ -19,6 +19,10 @@ lint: $(VENV)/.test
 # What Azure OpenAI with OAuth and Vertex AI need besides.
 extras: $(VENV)/.run
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-extras.lock
+
+# Pictures of the admin's pages for the README; needs Chromium, as the browser tests do.
+screenshots: $(VENV)/.test
+	$(BIN)/python -m tests.browser.screenshots
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.stream $(ARGS)

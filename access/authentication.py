@@ -15,7 +15,9 @@ from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from access import keys, passwords
+from access import actors, keys, last_use, passwords
+from access.actors import Actor
+from access.addresses import client_address
 from access.cache import VersionedCache
 from access.credentials import KeyCredentials, key_refused, login_refused, read
 from access.key_ids import is_key_id
@@ -65,6 +67,7 @@ async def authenticate(request: HttpRequest) -> Caller:
         signed = is_key_id(credentials.id)
         key = await known_keys.get(credentials.id, partial(_load_key, credentials.id)) if signed else None
         caller = _key_holder(key, credentials)
+        last_use.keys.note(credentials.id, client_address(request))
     else:
         account = await accounts.get(credentials.username, partial(_load_account, credentials.username))
         right = await passwords.is_right(credentials, account.encoded if account else None)
@@ -80,6 +83,7 @@ def authenticate_sync(request: HttpRequest) -> Caller:
         signed = is_key_id(credentials.id)
         key = known_keys.get_sync(credentials.id, partial(_load_key, credentials.id)) if signed else None
         caller = _key_holder(key, credentials)
+        last_use.keys.note(credentials.id, client_address(request))
     else:
         account = accounts.get_sync(credentials.username, partial(_load_account, credentials.username))
         right = passwords.is_right_sync(credentials, account.encoded if account else None)
@@ -108,13 +112,17 @@ class SecuredView(ApiView):
     def caller(self) -> Caller:
         return cast("Caller", self.request.user)
 
+    @property
+    def actor(self) -> Actor:
+        return actors.of_caller(self.caller, self.plain)
+
     def authorize(self, method: str) -> None:
         if method in self.actions:
             require(self.caller, self.actions[method])
 
 
 def _load_key(key_id: str) -> KnownKey | None:
-    key = ApiKey.objects.select_related("owner").filter(id=key_id).first()
+    key = ApiKey.objects.select_related("owner", "team").filter(id=key_id).first()
     if key is None:
         return None
     expires = key.expires_at.timestamp() if key.expires_at else math.inf
@@ -124,7 +132,7 @@ def _load_key(key_id: str) -> KnownKey | None:
 def _why_refused(key: ApiKey) -> str:
     if key.invalidated_at is not None:
         return f"api key [{key.id}] has been invalidated"
-    if not key.owner.is_active:
+    if key.owner is not None and not key.owner.is_active:
         return f"the owner of api key [{key.id}] is disabled"
     return ""
 

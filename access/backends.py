@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from access import passwords
 from access.addresses import client_address
 from access.models import User
-from access.privileges import PERMISSIONS, HasInferenceId
+from access.privileges import PERMISSIONS, Reachable
 from wire.errors import ApiError
 
 _PERMISSIONS = frozenset(f"access.{name}" for name in PERMISSIONS)
@@ -38,5 +38,5 @@ class Backend(ModelBackend):
     def has_perm(self, user_obj: User | AnonymousUser, perm: str, obj: Model | None = None) -> bool:
         """Answer for the inference permissions by the rule of the API; their object, if any, is an endpoint."""
         if perm in _PERMISSIONS and isinstance(user_obj, User):
-            return user_obj.caller.has_perm(perm, cast("HasInferenceId | None", obj))
+            return user_obj.caller.has_perm(perm, cast("Reachable | None", obj))
         return super().has_perm(user_obj, perm, obj)

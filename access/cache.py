@@ -57,6 +57,15 @@ class _Version:
                 self.number = number
             self.fresh_until = time.monotonic() + settings.ENVIRONMENT.max_stale_seconds
 
+    def _follow(self, number: int) -> None:
+        """Accept what the row says now; a smaller number is that of another past, as after a restored backup."""
+        if number < self.number:
+            with self._lock:
+                self.number = number
+            for cache in tuple(_caches):
+                cache.clear()
+        self.accept(number)
+
     def watch(self) -> None:
         """Start looking at the row, once a second, for as long as the process lives."""
         with self._lock:
@@ -71,7 +80,7 @@ class _Version:
             self._news.clear()
             try:
                 # The connection is kept: to open one each second would cost more than all the looking.
-                self.accept(read_version())
+                self._follow(read_version())
                 self.reachable = True
             except Exception as error:  # Whatever the database does, the poller must go on.
                 if self.reachable:
@@ -197,3 +206,4 @@ def forget() -> None:
         cache.clear()
     version.number = -1
     version.fresh_until = 0.0
+    version.reachable = True

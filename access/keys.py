@@ -7,18 +7,20 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from access import cache
+from access import cache, teams
 from access.key_ids import new_key_id
 from access.models import ApiKey
 from access.privileges import Caller
+from wire import times
+from wire.errors import BadRequest
 
 MAX_NAME_LENGTH = 256
 
@@ -52,19 +54,26 @@ def give_secret(key: ApiKey) -> IssuedKey:
 
 def create(
     *,
-    owner_id: int,
     name: str,
+    owner_id: int | None = None,
+    team_id: int | None = None,
+    team_role: str = "",
     created_by_id: int | None = None,
     expires_at: datetime | None = None,
     role_descriptors: Mapping[str, Any] | None = None,
     inference_ids: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
 ) -> IssuedKey:
-    """Store a new key of a user. `role_descriptors` are as `access.descriptors.parse` returns them."""
+    """Store a new key of a user, or of a team with a role in it.
+
+    `role_descriptors` are as `access.descriptors.parse` returns them.
+    """
     issued = give_secret(
         ApiKey(
             name=name,
             owner_id=owner_id,
+            team_id=team_id,
+            team_role=team_role,
             created_by_id=created_by_id or owner_id,
             expires_at=expires_at,
             role_descriptors=dict(role_descriptors or {}),
@@ -74,6 +83,42 @@ def create(
     )
     issued.key.save(force_insert=True)
     return issued
+
+
+def rotate(key: ApiKey, *, created_by_id: int, overlap: timedelta) -> IssuedKey:
+    """Store a key that may do what `key` may and lasts as long anew; `key` works on for `overlap` at most.
+
+    To be called in a transaction.
+    """
+    now = timezone.now()
+    issued = create(
+        name=key.name,
+        owner_id=key.owner_id,
+        team_id=key.team_id,
+        team_role=key.team_role,
+        created_by_id=created_by_id,
+        expires_at=key.expires_at and now + (key.expires_at - key.created_at),
+        role_descriptors=key.role_descriptors,
+        inference_ids=key.inference_ids,
+        metadata=key.metadata,
+    )
+    if key.expires_at is None or key.expires_at > now + overlap:
+        key.expires_at = now + overlap
+        key.save(update_fields=["expires_at"])
+    return issued
+
+
+def expiry(expiration: str | None) -> datetime | None:
+    """Return when a new key expires that is to last for `expiration`, as in `90d`; None: never. Raise BadRequest."""
+    if expiration is None:
+        return None
+    seconds = times.seconds("expiration", expiration)
+    if seconds is None:
+        raise BadRequest(
+            f"failed to parse setting [expiration] with value [{expiration}] as a time value: "
+            "leave it out for a key that does not expire"
+        )
+    return timezone.now() + timedelta(seconds=seconds)
 
 
 def name_problems(name: str) -> list[str]:
@@ -96,13 +141,16 @@ def metadata_problems(metadata: Mapping[str, Any]) -> list[str]:
 
 
 def visible_to(caller: Caller) -> QuerySet[ApiKey]:
-    """Return the keys that `caller` may list and invalidate: his own; a key, itself; a superuser, all."""
-    keys = ApiKey.objects.select_related("owner")
+    """Return the keys that `caller` may list and invalidate.
+
+    Those are his own and those of the teams that he manages; for a key, itself; for a superuser, all.
+    """
+    keys = ApiKey.objects.select_related("owner", "team")
     if "manage_api_key" in caller.privileges:
         return keys
     if caller.api_key_id is not None:
         return keys.filter(id=caller.api_key_id)
-    return keys.filter(owner_id=caller.user_id)
+    return keys.filter(Q(owner_id=caller.user_id) | Q(team_id__in=teams.managed_by(caller)))
 
 
 def named(keys: QuerySet[ApiKey], pattern: str) -> QuerySet[ApiKey]:

@@ -39,17 +39,21 @@ def listen(look: Callable[[], object]) -> None:
 
 
 def _listen(client: redis.Redis, look: Callable[[], object]) -> None:
+    failing = False
     while True:
         try:
             with redis.client.PubSub(client.connection_pool, ignore_subscribe_messages=True) as messages:
                 messages.subscribe(CHANNEL)
+                failing = False
                 # What was said while nobody listened.
                 look()
                 while True:
                     if messages.get_message(timeout=30.0) is not None:
                         look()
         except Exception as error:  # Whatever Redis does, the thread must go on.
-            logger.warning("Redis brings no news: %s", type(error).__name__)
+            if not failing:
+                logger.warning("Redis brings no news: %s", type(error).__name__)
+            failing = True
             time.sleep(_SECONDS)
 
 

@@ -31,6 +31,16 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     "cluster:admin/xpack/security/user/put": _MANAGE_SECURITY,
     "cluster:admin/xpack/security/user/delete": _MANAGE_SECURITY,
     "cluster:admin/xpack/security/user/change_password": _MANAGE_SECURITY,
+    # Elasticsearch has no teams.
+    "cluster:monitor/gateway/team/get": _MONITOR_INFERENCE,
+    "cluster:admin/gateway/team/put": _MANAGE_SECURITY,
+    "cluster:admin/gateway/team/delete": _MANAGE_SECURITY,
+    "cluster:admin/gateway/team/member/get": _MANAGE_INFERENCE,
+    "cluster:admin/gateway/team/member/put": _MANAGE_SECURITY,
+    "cluster:admin/gateway/team/member/delete": _MANAGE_SECURITY,
+    "cluster:admin/gateway/team/api_key/create": _MANAGE_INFERENCE,
+    "cluster:admin/gateway/team/api_key/get": _MANAGE_INFERENCE,
+    "cluster:admin/gateway/team/api_key/invalidate": _MANAGE_INFERENCE,
 }
 """Each action with the privileges that grant it, weakest first, as messages name them."""
 
@@ -93,18 +103,35 @@ def unknown(privilege: str) -> BadRequest:
     )
 
 
-class HasInferenceId(Protocol):
-    """An endpoint, as far as access is concerned."""
+TEAM_ROLES: Final = {
+    "inference_user": expand(["monitor_inference"]),
+    "inference_admin": expand(["manage_inference"]),
+}
+"""What a member may do with the endpoints of the team, by his role in it."""
+_NOTHING: Final[frozenset[str]] = frozenset()
+
+
+class Reachable(Protocol):
+    """An endpoint, as far as access is concerned. Without a team it is shared; disabled, it is its managers' alone."""
 
     @property
     def inference_id(self) -> str: ...
+
+    @property
+    def team_id(self) -> int | None: ...
+
+    @property
+    def enabled(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Caller:
     """Who sent a request, and what they may do.
 
-    `privileges` are expanded. `inference_ids` are the endpoints that an API key is limited to; none: no limit.
+    `privileges` are expanded and hold everywhere but in teams, where those in `teams` do, by the team's id; with
+    `in_all_teams` they hold there too, since the user, and not only a key of his, manages all endpoints.
+    `inference_ids` are the endpoints that an API key is limited to; none: no limit. `team_id` is the team that an API
+    key belongs to; such a key has no user, and `user_id` is 0.
     """
 
     user_id: int
@@ -118,33 +145,74 @@ class Caller:
     api_key_id: str | None = None
     api_key_name: str | None = None
     inference_ids: frozenset[str] = frozenset()
+    teams: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    in_all_teams: bool = False
+    team_id: int | None = None
 
     def may(self, action: str) -> bool:
-        return not self.privileges.isdisjoint(ACTIONS[action])
-
-    def has_perm(self, perm: str, endpoint: HasInferenceId | None = None) -> bool:
-        """Return whether the caller has `access.<privilege>`, and has it for `endpoint` where one is given."""
-        app_label, _, privilege = perm.partition(".")
-        if app_label != "access" or privilege not in self.privileges:
-            return False
-        return endpoint is None or self.reaches(endpoint)
-
-    def reaches(self, endpoint: HasInferenceId) -> bool:
-        """Return whether `endpoint` exists for the caller at all."""
-        return not self.inference_ids or endpoint.inference_id in self.inference_ids
-
-
-def require(caller: Caller, action: str) -> None:
-    """Raise Forbidden, in Elasticsearch's words, unless `caller` may do `action`."""
-    if not caller.may(action):
-        granted_by = ",".join(ACTIONS[action])
-        raise Forbidden(
-            f"action [{action}] is unauthorized for {_description(caller)}, "
-            f"this action is granted by the cluster privileges [{granted_by}]"
+        """Return whether the caller may do `action` anywhere; where it is about an endpoint, that decides."""
+        granting = ACTIONS[action]
+        return not self.privileges.isdisjoint(granting) or any(
+            not privileges.isdisjoint(granting) for privileges in self.teams.values()
         )
+
+    def holds(self, privilege: str) -> bool:
+        """Return whether the caller has `privilege` anywhere: for all endpoints, or for those of a team."""
+        return privilege in self.privileges or any(privilege in held for held in self.teams.values())
+
+    def has_perm(self, perm: str, endpoint: Reachable | None = None) -> bool:
+        """Return whether the caller has `access.<privilege>`: for `endpoint`, or for any that there might be.
+
+        The one rule of who may do what with which endpoint: a shared one is for those who hold the privilege
+        everywhere, that of a team for its members by their role in it, and for those who manage all endpoints.
+        One that is disabled is for those who manage it. `access.teams.reachable` says the same to a database.
+        """
+        app_label, _, privilege = perm.partition(".")
+        if app_label != "access":
+            return False
+        return self.holds(privilege) if endpoint is None else privilege in self.held_for(endpoint)
+
+    def reaches(self, endpoint: Reachable) -> bool:
+        """Return whether `endpoint` exists for the caller at all."""
+        return "monitor_inference" in self.held_for(endpoint)
+
+    def held_in(self, team_id: int | None) -> frozenset[str]:
+        """Return the privileges that count for what belongs to a team, or, without one, to all."""
+        if team_id is None or self.in_all_teams:
+            return self.privileges
+        return self.teams.get(team_id, _NOTHING)
+
+    def held_for(self, endpoint: Reachable) -> frozenset[str]:
+        """Return the privileges that count for `endpoint`; none where it does not exist for the caller."""
+        if self.inference_ids and endpoint.inference_id not in self.inference_ids:
+            return _NOTHING
+        held = self.held_in(endpoint.team_id)
+        return held if endpoint.enabled or "manage_inference" in held else _NOTHING
+
+
+def require(caller: Caller, action: str, endpoint: Reachable | None = None) -> None:
+    """Raise Forbidden, in Elasticsearch's words, unless `caller` may do `action`, with `endpoint` if it is given."""
+    allowed = caller.may(action) if endpoint is None else not caller.held_for(endpoint).isdisjoint(ACTIONS[action])
+    if not allowed:
+        raise _refusal(caller, action)
+
+
+def require_in(caller: Caller, action: str, team_id: int) -> None:
+    """Raise Forbidden unless `caller` may do `action` in the team, by his role in it or since he may in all."""
+    if caller.held_in(team_id).isdisjoint(ACTIONS[action]):
+        raise _refusal(caller, action)
+
+
+def _refusal(caller: Caller, action: str) -> Forbidden:
+    return Forbidden(
+        f"action [{action}] is unauthorized for {_description(caller)}, "
+        f"this action is granted by the cluster privileges [{','.join(ACTIONS[action])}]"
+    )
 
 
 def _description(caller: Caller) -> str:
+    if caller.team_id is not None:
+        return f"API key id [{caller.api_key_id}] of [{caller.username}]"
     if caller.api_key_id is not None:
         return f"API key id [{caller.api_key_id}] of user [{caller.username}]"
     text = f"user [{caller.username}] with effective roles [{','.join(caller.roles)}]"

@@ -1,4 +1,4 @@
-"""How users and API keys are shown; the key order is Elasticsearch's. Nothing here shows a secret."""
+"""How users, teams and API keys are shown; the key order is Elasticsearch's. Only `shown_once` shows a secret."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from access.descriptors import describe
-from access.models import ApiKey, User
+from access.keys import IssuedKey
+from access.models import ApiKey, Team, User
 from access.privileges import SUPERUSER, Caller
 
 REALM = {"name": "native1", "type": "native"}
@@ -45,6 +46,14 @@ def shown_caller(caller: Caller) -> dict[str, Any]:
     return shown
 
 
+def shown_once(issued: IssuedKey) -> dict[str, Any]:
+    """Return what the answer to a request for a new key says, its secret among it."""
+    shown: dict[str, Any] = {"id": issued.key.id, "name": issued.key.name}
+    if issued.key.expires_at is not None:
+        shown["expiration"] = milliseconds(issued.key.expires_at)
+    return shown | {"api_key": issued.secret, "encoded": issued.encoded}
+
+
 def shown_key(key: ApiKey, *, with_limited_by: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": key.id,
@@ -58,15 +67,26 @@ def shown_key(key: ApiKey, *, with_limited_by: bool) -> dict[str, Any]:
     if key.invalidated_at is not None:
         shown["invalidation"] = milliseconds(key.invalidated_at)
     shown |= {
-        "username": key.owner.username,
+        "username": key.holder,
         "realm": REALM["name"],
         "realm_type": REALM["type"],
         "metadata": key.metadata,
         "role_descriptors": key.role_descriptors,
     }
+    if key.team is not None:
+        shown |= {"team": key.team.slug, "team_role": key.team_role, "inference_ids": key.inference_ids}
     if with_limited_by:
-        shown["limited_by"] = [_roles_of(key.owner)]
+        shown["limited_by"] = [_roles_of(key.owner)] if key.owner else [_role_in_team(key)]
     return shown
+
+
+def shown_team(team: Team) -> dict[str, Any]:
+    return {
+        "slug": team.slug,
+        "name": team.name,
+        "description": team.description,
+        "creation": milliseconds(team.created_at),
+    }
 
 
 def milliseconds(moment: datetime) -> int:
@@ -86,3 +106,8 @@ def _roles_of(user: User) -> dict[str, Any]:
     if user.is_superuser:
         roles[SUPERUSER] = describe(["all"])
     return roles
+
+
+def _role_in_team(key: ApiKey) -> dict[str, Any]:
+    privilege = "manage_inference" if key.team_role == "inference_admin" else "monitor_inference"
+    return {key.team_role: describe([privilege])}

@@ -9,13 +9,17 @@ from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.dispatch import receiver
 
 from access import accounts, cache
-from access.models import ApiKey, User
+from access.models import ApiKey, Membership, Team, User
 
 
 @receiver(post_save, sender=User)
 @receiver(post_delete, sender=User)
 @receiver(post_save, sender=ApiKey)
 @receiver(post_delete, sender=ApiKey)
+@receiver(post_save, sender=Team)
+@receiver(post_delete, sender=Team)
+@receiver(post_save, sender=Membership)
+@receiver(post_delete, sender=Membership)
 @receiver(post_save, sender=Group)
 @receiver(post_delete, sender=Group)
 @receiver(post_save, sender=Permission)
@@ -29,6 +33,7 @@ def tell_all_processes(sender: type[Any], update_fields: frozenset[str] | None =
 @receiver(m2m_changed, sender=User.groups.through)
 @receiver(m2m_changed, sender=User.user_permissions.through)
 @receiver(m2m_changed, sender=Group.permissions.through)
+@receiver(m2m_changed, sender=Team.members.through)
 def tell_of_memberships(sender: type[Any], action: str, **kwargs: Any) -> None:
     if action.startswith("post_"):
         cache.changed()

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from conformance.ours import OURS
 from conformance.promises import PROMISES
 from conformance.provider.catalog import FAMILIES, FAULTS
 from conformance.report import Report
@@ -54,7 +55,12 @@ fault; that is told as `no end`.
 
 def main() -> None:
     reports = [Report.read(Path(name)) for name in sys.argv[1:]]
-    sys.stdout.write("\n".join(_document(sorted(reports, key=lambda report: (report.gateway, report.how)))))
+    sys.stdout.write("\n".join(_document(sorted(reports, key=_place))))
+
+
+def _place(report: Report) -> tuple[bool, str, str]:
+    """Return what reports are sorted by: ours first."""
+    return not report.gateway.startswith(OURS), report.gateway, report.how
 
 
 def _document(reports: Sequence[Report]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from conformance.provider.fault import Fault
 from conformance.report import Report
 from conformance.runner import Runner, Verdict, by_turns
 
+OURS = "inference-gateway"
 LIMITS = Limits(first_delta=4, idle=2, stall=3, heartbeat=1)
 """Far shorter than anybody would have them, so that a run takes a minute."""
 ENVIRONMENT = {
@@ -62,7 +64,7 @@ def main() -> int:
         verdicts = _judged(database, int(workers), by_turns(number, arguments.faults))
         print(f"\n{how}", *table.lines(verdicts, every=False), sep="\n", flush=True)
         if arguments.json:
-            report = Report.of("inference-gateway", how, LIMITS, verdicts)
+            report = Report.of(f"{OURS} {_version()}", how, LIMITS, verdicts)
             report.write(arguments.json / f"ours-{database}-{workers}.json")
         held = held and all(verdict.held for verdict in verdicts)
     return 0 if held else 1
@@ -82,6 +84,11 @@ def _judged(database: str, workers: int, cases: Sequence[tuple[Fault, str]]) -> 
             dialect, provider, LIMITS, at_once=_AT_ONCE, settle_seconds=settle, keep=True, warm_up=8 * workers
         )
         return asyncio.run(runner.run(cases))
+
+
+def _version() -> str:
+    project = tomllib.loads((processes.ROOT / "pyproject.toml").read_text())["project"]
+    return str(project["version"])
 
 
 @contextmanager

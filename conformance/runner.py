@@ -54,7 +54,9 @@ class Runner:
 
     `settle_seconds` are waited for before the first, so that all processes of a gateway know what was made for them;
     with `keep` that is left. An answer that has not ended after `patience` seconds, and the limit of its fault, never
-    will. `attempts` are made where only time was short.
+    will. `attempts` are made where only time was short. `warm_up` requests that nobody judges come first, all at once:
+    what a process does at its first request is not what is judged here. `revive` starts a gateway anew that does not
+    answer any more.
     """
 
     dialect: Dialect

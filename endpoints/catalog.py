@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import weakref
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
 from django.conf import settings
 
 from access.cache import MISSING, VersionedCache
+from access.privileges import Caller
 from endpoints import configuration, time_limits
 from endpoints.configuration import Configuration
 from endpoints.encryption import SecretUnreadable, decrypt
@@ -32,10 +34,13 @@ class Entry:
     inference_id: str
     task_type: str
     service: str
+    team_id: int | None
     provider: Provider | None
     limits: TimeLimits
     fault: str = ""
     fault_status: int = 400
+    # Those that are not have no entry.
+    enabled: ClassVar[bool] = True
 
     def ready(self) -> Provider:
         """Return the provider. Raise StatusError where the endpoint cannot be used as it is stored."""
@@ -44,18 +49,40 @@ class Entry:
         return self.provider
 
 
+class Row(NamedTuple):
+    """What decides for whom an endpoint exists."""
+
+    inference_id: str
+    team_id: int | None
+    enabled: bool
+
+
 _entries: VersionedCache[Entry | None] = VersionedCache(10_000)
+_rows: VersionedCache[Row | None] = VersionedCache(10_000)
 # A client belongs to the event loop that first used it; a server has one loop, tests and commands have others.
 _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, HttpClient] = weakref.WeakKeyDictionary()
 
 
 async def get(inference_id: str) -> Entry | None:
-    """Return the endpoint, None where there is none of that id."""
+    """Return the endpoint, None where there is none of that id that is enabled."""
     entry = _entries.peek(inference_id)
     if entry is not MISSING:
         return entry
     http = http_client()
     return await _entries.get(inference_id, lambda: _load(inference_id, http))
+
+
+async def reached(inference_id: str, caller: Caller) -> Entry | None:
+    """Return the endpoint, None where there is none of that id that is enabled, or none for `caller`.
+
+    One that he does not reach costs no more than one that is not there: neither its secrets nor its provider are
+    loaded for him, which would take a time that he could measure.
+    """
+    entry = _entries.peek(inference_id)
+    if entry is MISSING:
+        row = await _rows.get(inference_id, partial(_read_row, inference_id))
+        entry = await get(inference_id) if row is not None and caller.reaches(row) else None
+    return entry if entry is not None and caller.reaches(entry) else None
 
 
 def http_client() -> HttpClient:
@@ -109,7 +136,7 @@ def opened(endpoint: Endpoint) -> tuple[Configuration, dict[str, str]]:
     """
     masked = configuration.stored(endpoint)
     hosts = masked.destinations()
-    ciphertexts = dict(endpoint.secrets.values_list("name", "ciphertext"))
+    ciphertexts = {secret.name: secret.ciphertext for secret in endpoint.secrets.all()}
     secrets: dict[str, Any] = {}
     unreadable = {name: f"the secret [{name}] is missing" for name in masked.secrets() if name not in ciphertexts}
     for name, ciphertext in ciphertexts.items():
@@ -120,6 +147,11 @@ def opened(endpoint: Endpoint) -> tuple[Configuration, dict[str, str]]:
     return configuration.stored(endpoint, secrets), unreadable
 
 
+def _read_row(inference_id: str) -> Row | None:
+    endpoint = Endpoint.objects.named(inference_id)
+    return None if endpoint is None else Row(inference_id, endpoint.team_id, endpoint.enabled)
+
+
 def _load(inference_id: str, http: HttpClient) -> Entry | None:
     entry = _read(inference_id, http)
     # Row and secrets are two reads; between them the endpoint may have been deleted, made anew or updated.
@@ -128,15 +160,17 @@ def _load(inference_id: str, http: HttpClient) -> Entry | None:
 
 def _read(inference_id: str, http: HttpClient) -> Entry | None:
     endpoint = Endpoint.objects.named(inference_id)
-    if endpoint is None:
+    # Who manages a disabled endpoint sees it elsewhere; to ask it, it is not there.
+    if endpoint is None or not endpoint.enabled:
         return None
-    task_type, service, limits = endpoint.task_type, endpoint.service, time_limits.of(endpoint)
+    task_type, service, team_id = endpoint.task_type, endpoint.service, endpoint.team_id
+    limits = time_limits.of(endpoint)
     if service not in names():
         fault = f"Unknown service [{service}] for model [{inference_id}]"
-        return Entry(inference_id, task_type, service, None, limits, fault)
+        return Entry(inference_id, task_type, service, team_id, None, limits, fault)
     chosen, unreadable = opened(endpoint)
     problems = list(unreadable.values()) or [problem.text for problem in chosen.problems()]
     if problems:
         fault = f"Inference endpoint [{inference_id}] cannot be used as it is stored, update it: {'; '.join(problems)}"
-        return Entry(inference_id, task_type, service, None, limits, fault, 500)
-    return Entry(inference_id, task_type, service, bind(inference_id, chosen, http, limits), limits)
+        return Entry(inference_id, task_type, service, team_id, None, limits, fault, 500)
+    return Entry(inference_id, task_type, service, team_id, bind(inference_id, chosen, http, limits), limits)

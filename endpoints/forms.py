@@ -6,26 +6,31 @@ beside their fields. A secret goes in and never comes out again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminIntegerFieldWidget, AdminTextareaWidget, AdminTextInputWidget
 from django.core.exceptions import ValidationError
 from django.utils.html import escape
+from django.utils.timezone import localtime
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
+from access.privileges import Caller
 from endpoints import chunking, lifecycle
 from endpoints.configuration import Configuration
-from endpoints.models import LONGEST_ID, Endpoint
+from endpoints.fields import FIELDS, UNSET, MaskedValues, choice, secret
+from endpoints.gateway_form import Teams, gateway_fields, gateway_settings
+from endpoints.models import LONGEST_ID, Endpoint, EndpointSecret
 from endpoints.providers import load, names
 from endpoints.providers._base import TASK_TYPES
-from endpoints.providers._settings import Setting, applying
+from endpoints.providers._settings import Setting, applying, relations
 from endpoints.providers._values import MASK
-from endpoints.time_limits import LONGEST_SECONDS, MEANINGS
+from endpoints.time_limits import MEANINGS
 from wire.errors import ApiError, SettingsInvalid
 
-_UNSET = ("", "---------")
+Tab = tuple[str, list[tuple[str | None, dict[str, Any]]]]
+"""A title, and sections of fields as the admin's templates want them."""
 
 
 def _services() -> list[tuple[str, str]]:
@@ -43,11 +48,13 @@ class KindForm(forms.Form):
     inference_id = forms.CharField(
         label="Inference ID",
         max_length=LONGEST_ID,
-        widget=AdminTextInputWidget,
+        widget=UnfoldAdminTextInputWidget,
         help_text="Lower case letters, digits, hyphens, underscores and dots; the first and last a letter or digit.",
     )
-    service = forms.ChoiceField(choices=_services)
-    task_type = forms.ChoiceField(label="Task type", choices=_task_types)
+    service = forms.ChoiceField(choices=_services, widget=UnfoldAdminSelectWidget)
+    task_type = forms.ChoiceField(
+        label="Task type", choices=_task_types, initial="completion", widget=UnfoldAdminSelectWidget
+    )
 
     def clean_inference_id(self) -> str:
         inference_id: str = self.cleaned_data["inference_id"]
@@ -70,75 +77,19 @@ class KindForm(forms.Form):
             self.add_error("task_type", f"{error.reason}, but [{offered}]")
 
 
-class Lines(forms.CharField):
-    """A list of texts, one on each line."""
-
-    widget = AdminTextareaWidget
-
-    def prepare_value(self, value: Any) -> Any:
-        return "\n".join(value) if isinstance(value, (list, tuple)) else value
-
-    def to_python(self, value: Any) -> Any:
-        return [line.strip() for line in (super().to_python(value) or "").splitlines() if line.strip()]
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return super().has_changed(list(initial or ()), data)
-
-
-class NamedValues(forms.CharField):
-    """A map of texts, as `Name: value` on each line."""
-
-    widget = AdminTextareaWidget
-
-    def prepare_value(self, value: Any) -> Any:
-        return "\n".join(f"{name}: {text}" for name, text in value.items()) if isinstance(value, Mapping) else value
-
-    def to_python(self, value: Any) -> Any:
-        found: dict[str, str] = {}
-        for number, line in enumerate((super().to_python(value) or "").splitlines(), 1):
-            name, colon, text = line.partition(":")
-            if not line.strip():
-                continue
-            # The line itself may be a secret.
-            if not colon:
-                raise ValidationError(f"Line {number} is not of the form `Name: value`")
-            if name.strip() in found:
-                raise ValidationError(f"Line {number} has a name that was there before")
-            found[name.strip()] = text.strip()
-        return found
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return super().has_changed(dict(initial or {}), data)
-
-
-class MaskedValues(forms.Textarea):
-    """Shows the stored names with masks, whatever was typed."""
-
-    shown = ""
-
-    def format_value(self, value: Any) -> str:
-        return self.shown
-
-
-def _secret_input() -> forms.PasswordInput:
-    return forms.PasswordInput(attrs={"class": "vTextField", "autocomplete": "new-password"}, render_value=False)
-
-
-def _is_true(value: Any) -> bool:
-    return str(value) == "True"
-
-
-_FIELDS: Mapping[str, Callable[..., forms.Field]] = {
-    "str": lambda **facts: forms.CharField(widget=AdminTextInputWidget, **facts),
-    "int": lambda **facts: forms.IntegerField(widget=AdminIntegerFieldWidget, **facts),
-    "float": forms.FloatField,
-    "bool": lambda **facts: forms.TypedChoiceField(
-        choices=[_UNSET, ("True", "yes"), ("False", "no")], coerce=_is_true, empty_value=None, **facts
-    ),
-    "list": Lines,
-    "map": NamedValues,
-}
 _LINES = {"list": " One on each line.", "map": " One `Name: value` on each line."}
+
+
+class MoveForm(forms.Form):
+    """The team that endpoints are to be moved to: one of those that the caller may put them into."""
+
+    def __init__(self, data: Any, *, caller: Caller) -> None:
+        super().__init__(data)
+        self.fields["team"] = Teams.of(caller).field(label="Team")
+
+    @property
+    def team_id(self) -> int | None:
+        return int(self.cleaned_data["team"]) if self.cleaned_data["team"] else None
 
 
 @dataclass(frozen=True)
@@ -153,56 +104,75 @@ class Item:
 
 
 class SettingsForm(forms.Form):
-    """All settings of one service and task type; the fields have the keys of the settings.
+    """All settings of one service and task type, with the keys of the settings, and what is the gateway's own.
 
-    `stored` is the configuration of an endpoint that is changed, as it may be shown, `secrets` are the names of the
-    secrets and `limits` the time limits that it has; a new one has none of them.
+    A new endpoint has no `stored` configuration, which is that of `endpoint` as it may be shown.
     """
 
-    inference_id = forms.CharField(label="Inference ID", disabled=True, widget=AdminTextInputWidget)
-    service = forms.CharField(disabled=True, widget=AdminTextInputWidget)
-    task_type = forms.CharField(label="Task type", disabled=True, widget=AdminTextInputWidget)
+    inference_id = forms.CharField(
+        label="Inference ID", required=False, disabled=True, widget=UnfoldAdminTextInputWidget
+    )
+    service = forms.CharField(required=False, disabled=True, widget=UnfoldAdminTextInputWidget)
+    task_type = forms.CharField(label="Task type", required=False, disabled=True, widget=UnfoldAdminTextInputWidget)
 
     def __init__(
         self,
         data: Any,
         kind: Mapping[str, str],
+        teams: Teams,
+        endpoint: Endpoint | None = None,
         stored: Configuration | None = None,
-        secrets: Collection[str] = (),
-        limits: lifecycle.Limits | None = None,
     ) -> None:
         super().__init__(data, initial=dict(kind))
         self._is_new = stored is None
         self._items = list(_items(kind["service"], kind["task_type"], stored))
+        secrets = {} if endpoint is None else {one.name: one for one in endpoint.secrets.all()}
+        clearable = set() if stored is None else _clearable(stored, secrets)
         for item in self._items:
-            self.fields[item.setting.key] = self._field(item, item.setting.name in secrets)
-        for name, meaning in MEANINGS.items():
-            self.fields[name] = _seconds(name, meaning, (limits or {}).get(name))
+            self._add(item, secrets.get(item.setting.name), clearable)
+        self.fields.update(gateway_fields(teams, endpoint))
 
-    def fieldsets(self) -> list[tuple[str | None, dict[str, Any]]]:
-        """Return the fields by section, as the admin's templates want them."""
-        found: list[tuple[str | None, dict[str, Any]]] = [(None, {"fields": list(KindForm.base_fields)})]
+    def tabs(self) -> list[Tab]:
+        """Return the fields: the settings by section, and the gateway's own."""
+        sections: list[tuple[str | None, dict[str, Any]]] = [(None, {"fields": list(KindForm.base_fields)})]
         for section in dict.fromkeys(item.section for item in self._items):
             keys = [item.setting.key for item in self._items if item.section == section]
-            found.append((section.replace("_", " ").capitalize(), {"fields": keys}))
+            fields = [name for key in keys for name in (key, _clear(key)) if name in self.fields]
+            sections.append((section.replace("_", " ").capitalize(), {"fields": fields}))
         note = "Limits of the gateway for this endpoint; an empty one is that of all endpoints."
-        found.append(("Time limits", {"fields": list(MEANINGS), "description": note}))
-        return found
+        limits = ("Time limits", {"fields": list(MEANINGS), "description": note})
+        return [("Settings", sections), ("Gateway", [(None, {"fields": ["enabled", "team"]}), limits])]
 
-    def limits(self) -> dict[str, float | None]:
-        """Return the time limits; None for those of all endpoints."""
-        return {name: self.cleaned_data[name] for name in MEANINGS}
+    def show_only(self) -> None:
+        """Take away what only who changes the endpoint needs, and let nothing be changed."""
+        for item in self._items:
+            self.fields.pop(_clear(item.setting.key), None)
+            if item.setting.secret:
+                del self.fields[item.setting.key]
+        for field in self.fields.values():
+            field.disabled = True
+
+    def clean(self) -> None:
+        for item in self._items:
+            key = item.setting.key
+            if self.cleaned_data.get(_clear(key)) and self.cleaned_data.get(key):
+                self.add_error(key, "Give a new value or clear the stored one, not both.")
+
+    def gateway(self) -> lifecycle.GatewaySettings:
+        return gateway_settings(self.cleaned_data)
 
     def body(self) -> dict[str, Any]:
         """Return the body of the request that the form stands for; for a new endpoint with its service."""
         body: dict[str, Any] = {"service": self.initial["service"], "service_settings": {}} if self._is_new else {}
         for item in self._items:
-            value = self.cleaned_data[item.setting.key]
+            key = item.setting.key
+            value = self.cleaned_data[key]
             empty = value in (None, "", [], {})
+            keeps = item.setting.secret and not self.cleaned_data.get(_clear(key))
             # Left out, a setting of a new endpoint gets its default, and a stored secret stays.
-            if self.fields[item.setting.key].disabled or (empty and (self._is_new or item.setting.secret)):
+            if self.fields[key].disabled or (empty and (self._is_new or keeps)):
                 continue
-            _put(body.setdefault(item.section, {}), item.setting.key, None if empty else value)
+            _put(body.setdefault(item.section, {}), key, None if empty else value)
         if "chunking_settings" in body:
             body["chunking_settings"] = _of_the_strategy(body["chunking_settings"])
         return body
@@ -218,36 +188,67 @@ class SettingsForm(forms.Form):
             self.add_error(None, cause.reason)
             cause = cause.caused_by
 
-    def _field(self, item: Item, is_set: bool) -> forms.Field:
+    def _add(self, item: Item, stored: EndpointSecret | None, clearable: Collection[str]) -> None:
         one = item.setting
         facts: dict[str, Any] = {
             "label": one.label,
             "help_text": escape(item.help_text),
             # Choices are texts.
             "initial": str(item.value) if isinstance(item.value, bool) else item.value,
-            "required": item.required and not is_set,
+            "required": item.required and stored is None,
             "disabled": not (self._is_new or one.updatable),
         }
         if one.secret:
-            hint = "" if self._is_new else " Set; leave it empty to keep it." if is_set else " Not set."
-            facts |= {"initial": None, "help_text": facts["help_text"] + hint, "widget": _secret_input()}
-            return forms.CharField(**facts)
-        if one.allowed:
-            return forms.ChoiceField(choices=[_UNSET, *((name, name) for name in one.allowed)], **facts)
-        field = _FIELDS[one.kind](**facts)
+            self._add_secret(item, facts, stored, clearable)
+        elif one.allowed:
+            self.fields[one.key] = choice([UNSET, *((name, name) for name in one.allowed)], **facts)
+        else:
+            self.fields[one.key] = self._typed(item, facts)
+
+    def _add_secret(
+        self, item: Item, facts: dict[str, Any], stored: EndpointSecret | None, clearable: Collection[str]
+    ) -> None:
+        key = item.setting.key
+        hint = "" if self._is_new else _history(stored) if stored else " Not set."
+        self.fields[key] = secret(**facts | {"initial": None, "help_text": facts["help_text"] + hint})
+        if item.setting.name in clearable:
+            label = f"Clear {item.setting.label}"
+            self.fields[_clear(key)] = forms.BooleanField(label=label, required=False, widget=UnfoldBooleanWidget)
+
+    def _typed(self, item: Item, facts: dict[str, Any]) -> forms.Field:
+        one = item.setting
+        field = FIELDS[one.kind](**facts)
         field.help_text += _LINES.get(one.kind, "")
         if one.masked:
             field.help_text += "" if self._is_new else f" The value {MASK} stands for the stored one."
-            field.widget = MaskedValues(attrs={"class": "vLargeTextField", "autocomplete": "off"})
+            field.widget = MaskedValues(attrs={"autocomplete": "off"})
             field.widget.shown = field.prepare_value(item.value) or ""
         return field
 
 
-def _seconds(name: str, meaning: str, value: float | None) -> forms.Field:
-    label = name.replace("_seconds", ", seconds").replace("_", " ").capitalize()
-    return forms.FloatField(
-        label=label, help_text=meaning, initial=value, required=False, min_value=0.001, max_value=LONGEST_SECONDS
-    )
+def _clearable(stored: Configuration, secrets: Collection[str]) -> set[str]:
+    """Return those of `secrets` without which the other settings would do."""
+    found = set()
+    for declaration, values in stored.sections():
+        settings = list(applying(declaration, stored.task_type))
+        # The values of secrets are not here, nor do they matter.
+        values = {**values, **{one.name: MASK for one in settings if one.secret and one.name in secrets}}
+        for one in settings:
+            without = {**values, one.name: None}
+            if one.secret and values[one.name] and not one.required:
+                found |= set() if relations(declaration, without, stored.task_type, ()) else {one.name}
+    return found
+
+
+def _clear(key: str) -> str:
+    """Return the name of the field that clears the secret `key`."""
+    return f"clear-{key}"
+
+
+def _history(stored: EndpointSecret) -> str:
+    when = f" on {localtime(stored.set_at):%d %B %Y, %H:%M} UTC" if stored.set_at else ""
+    who = f" by {escape(stored.set_by)}" if stored.set_by else ""
+    return f" Set{when}{who}; leave it empty to keep it."
 
 
 def _items(service: str, task_type: str, stored: Configuration | None) -> Iterator[Item]:

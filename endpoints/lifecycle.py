@@ -14,19 +14,23 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from endpoints import catalog, configuration, validation
+from access.actors import NOBODY, Actor
+from access.models import Team
+from endpoints import catalog, configuration, history, validation
 from endpoints.configuration import Configuration
 from endpoints.encryption import encrypt
-from endpoints.models import LONGEST_ID, Endpoint, EndpointSecret, is_inference_id
+from endpoints.models import LONGEST_ID, LONGEST_SETTER, Endpoint, EndpointSecret, is_inference_id
 from endpoints.providers import load, names
 from endpoints.providers._base import TASK_TYPES
 from endpoints.providers._values import java_text
 from wire.errors import AlreadyExists, NotFound, RequestInvalid, StatusError
 
-Limits = Mapping[str, float | None]
-"""Time limits of one endpoint, by the names in `time_limits`; None for those of the environment."""
+GatewaySettings = Mapping[str, Any]
+"""Columns of the row that are the gateway's own and not part of the API: `enabled`, `team_id`, and the time limits by
+the names in `time_limits`, None for those of the environment."""
 
 VALIDATION_SECONDS = 30.0
+_SETTINGS_COLUMNS = ("service_settings", "task_settings", "chunking_settings", "dimensions")
 # An update that a killed process left behind stops counting after this time.
 _UPDATE_MAY_LAST = timedelta(minutes=3)
 
@@ -38,9 +42,11 @@ def create(
     *,
     timeout: float | None = VALIDATION_SECONDS,
     validate: bool = True,
-    limits: Limits | None = None,
+    team_id: int | None = None,
+    gateway: GatewaySettings | None = None,
+    by: Actor = NOBODY,
 ) -> Endpoint:
-    """Create an endpoint as `body` says, with time limits of its own where `limits` has some.
+    """Create an endpoint as `body` and `gateway` say, shared without a team; `by` names who does it.
 
     `validate` asks the provider first, `timeout` (in seconds) bounds its answer. Raise ApiError; then nothing was
     stored.
@@ -54,11 +60,12 @@ def create(
     chosen = configuration.created(service, task_type, body)
     chosen.provider.check_id(inference_id, chosen.service_values)
     stored_as = chosen.provider.alias_of or service
-    endpoint = Endpoint(inference_id=inference_id, task_type=task_type, service=stored_as, **(limits or {}))
+    endpoint = Endpoint(inference_id=inference_id, task_type=task_type, service=stored_as, team_id=team_id)
+    _assign(endpoint, gateway or {})
     _fill(endpoint, chosen)
     if validate:
         endpoint.dimensions = validation.validate(inference_id, chosen, "creation", timeout)
-    return _store_new(endpoint, chosen)
+    return _store_new(endpoint, chosen, by)
 
 
 def update(
@@ -67,11 +74,19 @@ def update(
     body: Mapping[str, Any],
     *,
     timeout: float | None = VALIDATION_SECONDS,
-    limits: Limits | None = None,
+    gateway: GatewaySettings | None = None,
+    by: Actor = NOBODY,
+    judged: Endpoint | None = None,
+    restored_version: int | None = None,
 ) -> Endpoint:
-    """Change an endpoint as `body` says; one that changes no setting does not ask the provider. Raise ApiError."""
+    """Change an endpoint as `body` and `gateway` say, all of it or nothing; `by` names who does it.
+
+    `judged` is what the right to do so was found for; another endpoint that has its id by now is left alone. An update
+    that changes no setting of the service does not ask the provider. `restored_version` is what history says of where
+    the settings come from. Raise ApiError.
+    """
     endpoint = Endpoint.objects.named(inference_id)
-    if endpoint is None:
+    if endpoint is None or judged not in (None, endpoint):
         raise nothing_to_update(inference_id)
     _check_update(endpoint, url_task_type, body)
     with _being_updated(endpoint) as mark:
@@ -81,18 +96,45 @@ def update(
             _fill(endpoint, chosen)
             length = validation.validate(inference_id, chosen, "update", timeout)
             endpoint.dimensions = length or endpoint.dimensions
-            _store(endpoint, chosen, mark)
-        if limits:
-            _store_limits(endpoint, limits)
+        if _assign(endpoint, gateway or {}) or chosen != old:
+            with _still_being_updated(endpoint, mark):
+                _store(endpoint, old, chosen, gateway or {}, by)
+                secrets = history.changed_secrets({**dict.fromkeys(unreadable), **old.secrets()}, chosen.secrets())
+                history.record(endpoint, by, secrets, restored_version)
     return endpoint
 
 
-def delete(inference_id: str, task_type: str | None = None, *, dry_run: bool = False) -> None:
-    """Delete an endpoint. Raise NotFound, or StatusError while it is being updated."""
+def set_gateway(
+    inference_id: str, gateway: GatewaySettings, *, by: Actor = NOBODY, judged: Endpoint | None = None
+) -> bool:
+    """Change what is the gateway's own, also of an endpoint that cannot be used. Return whether it was different.
+
+    `judged` is as for `update`. Raise NotFound.
+    """
+    with transaction.atomic():
+        endpoint = Endpoint.objects.select_for_update().filter(inference_id=inference_id).first()
+        if endpoint is None or judged not in (None, endpoint):
+            raise not_found(inference_id)
+        changed = _assign(endpoint, gateway)
+        if changed:
+            endpoint.save(update_fields=[*gateway, "updated_at"])
+            history.record(endpoint, by)
+        return changed
+
+
+def delete(
+    inference_id: str,
+    task_type: str | None = None,
+    *,
+    dry_run: bool = False,
+    by: Actor = NOBODY,
+    judged: Endpoint | None = None,
+) -> None:
+    """Delete an endpoint; `judged` is as for `update`. Raise NotFound, or StatusError while it is being updated."""
     with transaction.atomic():
         # The row is locked, so that no update can begin between the look and the delete.
         endpoint = Endpoint.objects.select_for_update().filter(inference_id=inference_id).first()
-        if endpoint is None:
+        if endpoint is None or judged not in (None, endpoint):
             raise not_found(inference_id)
         check_task_type(endpoint, task_type)
         if dry_run:
@@ -103,6 +145,7 @@ def delete(inference_id: str, task_type: str | None = None, *, dry_run: bool = F
                 "please wait until after they are finished updating to delete.",
                 status=409,
             )
+        history.record_deletion(endpoint, by)
         endpoint.delete()
 
 
@@ -240,36 +283,56 @@ def _fill(endpoint: Endpoint, chosen: Configuration) -> None:
     endpoint.chunking_settings = chosen.chunking_settings
 
 
-def _store_new(endpoint: Endpoint, chosen: Configuration) -> Endpoint:
+def _assign(endpoint: Endpoint, gateway: GatewaySettings) -> bool:
+    """Put `gateway` into the row as it is in memory, and return whether it was different."""
+    changed = any(getattr(endpoint, name) != value for name, value in gateway.items())
+    for name, value in gateway.items():
+        setattr(endpoint, name, value)
+    return changed
+
+
+def _store_new(endpoint: Endpoint, chosen: Configuration, by: Actor) -> Endpoint:
     try:
         with transaction.atomic():
+            # Locked, so that the team stays; it may have been deleted while the provider was asked.
+            team_id = endpoint.team_id
+            if team_id is not None and not Team.objects.select_for_update().filter(pk=team_id).exists():
+                raise StatusError("The team of the new endpoint was deleted meanwhile", status=409)
             endpoint.save(force_insert=True)
-            _store_secrets(endpoint, chosen)
+            _store_secrets(endpoint, chosen, {}, by)
+            history.record(endpoint, by, history.changed_secrets({}, chosen.secrets()))
     except IntegrityError:
         raise AlreadyExists(f"Inference endpoint [{endpoint.inference_id}] already exists") from None
     return endpoint
 
 
-def _store(endpoint: Endpoint, chosen: Configuration, mark: datetime) -> None:
+@contextmanager
+def _still_being_updated(endpoint: Endpoint, mark: datetime) -> Iterator[None]:
+    """Hold the lock of the row, in a transaction. Raise StatusError where the mark is gone."""
     with transaction.atomic():
         if not Endpoint.objects.select_for_update().filter(pk=endpoint.pk, updating_since=mark).exists():
             raise _is_busy(endpoint)
-        endpoint.save(
-            update_fields=["service_settings", "task_settings", "chunking_settings", "dimensions", "updated_at"]
-        )
-        endpoint.secrets.all().delete()
-        _store_secrets(endpoint, chosen)
+        yield
 
 
-def _store_limits(endpoint: Endpoint, limits: Limits) -> None:
-    if any(getattr(endpoint, name) != seconds for name, seconds in limits.items()):
-        for name, seconds in limits.items():
-            setattr(endpoint, name, seconds)
-        endpoint.save(update_fields=[*limits, "updated_at"])
+def _store(endpoint: Endpoint, old: Configuration, chosen: Configuration, gateway: GatewaySettings, by: Actor) -> None:
+    # The gateway's own may have been changed while the provider was asked; only what is given is written over it.
+    endpoint.save(update_fields=[*_SETTINGS_COLUMNS, *gateway, "updated_at"])
+    if chosen == old:
+        return
+    before, after = old.secrets(), chosen.secrets()
+    unchanged = {one.name: one for one in endpoint.secrets.all() if before.get(one.name) == after.get(one.name)}
+    endpoint.secrets.all().delete()
+    _store_secrets(endpoint, chosen, unchanged, by)
 
 
-def _store_secrets(endpoint: Endpoint, chosen: Configuration) -> None:
+def _store_secrets(
+    endpoint: Endpoint, chosen: Configuration, unchanged: Mapping[str, EndpointSecret], by: Actor
+) -> None:
+    """Store all secrets anew, since the host that one is bound to may be another; an unchanged one stays as old."""
     hosts = chosen.destinations()
     for name, value in chosen.secrets().items():
         ciphertext = encrypt(value, endpoint=endpoint.id, name=name, host=hosts.get(name, ""))
-        EndpointSecret.objects.create(endpoint=endpoint, name=name, ciphertext=ciphertext)
+        before = unchanged.get(name)
+        set_at, set_by = (before.set_at, before.set_by) if before else (timezone.now(), str(by)[:LONGEST_SETTER])
+        EndpointSecret.objects.create(endpoint=endpoint, name=name, ciphertext=ciphertext, set_at=set_at, set_by=set_by)

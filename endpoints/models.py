@@ -8,10 +8,14 @@ from typing import Any, ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils import timezone
 
+from access.actors import ORIGINS
+from access.models import MAX_NAME_LENGTH, Team
 from endpoints.time_limits import LONGEST_SECONDS, MEANINGS
 
 LONGEST_ID = 500
+LONGEST_SETTER = 1100
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9_\-.]*[a-z0-9])?", re.ASCII)
 
 
@@ -55,6 +59,10 @@ class Endpoint(models.Model):
     dimensions = models.PositiveIntegerField(
         null=True, blank=True, editable=False, help_text="Length of the vectors, as the provider's answer had it."
     )
+    team = models.ForeignKey(
+        Team, models.PROTECT, null=True, blank=True, related_name="endpoints", help_text="Empty: shared by all teams."
+    )
+    enabled = models.BooleanField(default=True, help_text="A disabled endpoint is not found by who asks it.")
     connect_seconds = _time_limit("connect_seconds")
     first_delta_seconds = _time_limit("first_delta_seconds")
     idle_seconds = _time_limit("idle_seconds")
@@ -64,6 +72,9 @@ class Endpoint(models.Model):
     created_at = models.DateTimeField("created", auto_now_add=True)
     updated_at = models.DateTimeField("updated", auto_now=True)
     updating_since = models.DateTimeField(null=True, editable=False)
+    # Written by usage.last_use, seconds later and without news for other processes.
+    last_used_at = models.DateTimeField("last used", null=True, editable=False)
+    last_used_by = models.CharField(max_length=LONGEST_SETTER, blank=True, editable=False)
 
     objects: ClassVar[EndpointManager] = EndpointManager()
 
@@ -78,11 +89,16 @@ class Endpoint(models.Model):
 
 
 class EndpointSecret(models.Model):
-    """One secret setting of an endpoint, encrypted and bound to the endpoint and to the host it may be sent to."""
+    """One secret setting of an endpoint, encrypted and bound to the endpoint and to the host it may be sent to.
+
+    `set_at` and `set_by` say when its value was given and by whom, in the words in which lists name a caller.
+    """
 
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="secrets")
     name = models.CharField(max_length=60)
     ciphertext = models.TextField()
+    set_at = models.DateTimeField(null=True, default=timezone.now, help_text="Empty: before this was noted.")
+    set_by = models.CharField(max_length=LONGEST_SETTER, blank=True)
 
     class Meta:
         default_permissions = ()
@@ -90,3 +106,75 @@ class EndpointSecret(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.endpoint_id}"
+
+
+class AppendOnly(models.QuerySet["Change"]):
+    def update(self, **columns: Any) -> int:
+        raise TypeError("History is only added to")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise TypeError("History is only added to")
+
+
+class Change(models.Model):
+    """One change of an endpoint: who made it, and what the endpoint was afterwards. Written once, kept for ever.
+
+    The columns of endpoint, team and API key are no foreign keys, since a change outlives all of them; `team_id` is
+    None of a shared endpoint. `settings` is all that can be shown, by the names in `endpoints.history`, and empty
+    after a delete. `difference` compares it with the version before. No secret is in either; `secrets` has the names
+    of those that were set, replaced or cleared.
+    """
+
+    class Action(models.TextChoices):
+        CREATED = "created"
+        UPDATED = "updated"
+        ENABLED = "enabled"
+        DISABLED = "disabled"
+        MOVED = "moved"
+        RESTORED = "restored"
+        DELETED = "deleted"
+
+    endpoint_id = models.UUIDField()
+    inference_id = models.CharField("inference id", max_length=LONGEST_ID)
+    version = models.PositiveIntegerField(help_text="Counted for each endpoint, from 1.")
+    action = models.CharField(max_length=10, choices=Action)
+    at = models.DateTimeField("time", default=timezone.now)
+    changed_by = models.CharField("changed by", max_length=MAX_NAME_LENGTH)
+    origin = models.CharField("from", max_length=10, choices=list(ORIGINS.items()))
+    api_key_id = models.CharField("API key", max_length=20, blank=True)
+    api_key_name = models.CharField(max_length=256, blank=True)
+    address = models.CharField(max_length=45, blank=True)
+    team_id = models.BigIntegerField(null=True)
+    settings = models.JSONField(default=dict)
+    difference = models.JSONField(default=list)
+    secrets = models.JSONField(default=dict)
+    restored_version = models.PositiveIntegerField("restored version", null=True)
+
+    objects = AppendOnly.as_manager()
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        verbose_name = "change"
+        verbose_name_plural = "history"
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["endpoint_id", "version"], name="versions_are_counted")]
+        # Each is what a page looks for, in the order in which it shows it; so no page reads more rows than it shows.
+        indexes = [
+            models.Index(fields=["at", "id", "endpoint_id"], name="change_at"),
+            models.Index(fields=["team_id", "action"], name="change_team_action"),
+            *(
+                models.Index(fields=[name, "at", "id"], name=f"change_{name}")
+                for name in ("endpoint_id", "inference_id", "changed_by", "api_key_id", "team_id", "action", "origin")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.inference_id}, version {self.version}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("History is only added to")
+        super().save(*args, **options)
+
+    def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("History is only added to")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from access import teams
 from access.authentication import SecuredView
+from access.privileges import require
 from endpoints import lifecycle
 from endpoints.models import Endpoint
 from endpoints.providers import load, names
@@ -42,7 +45,7 @@ class EndpointView(InferenceView):
     """`/_inference`, `/_inference/<id>`, `/_inference/<task_type>/<id>`; POST is the streaming room's."""
 
     actions = {"GET": GET, "PUT": PUT, "DELETE": DELETE}
-    parameters = {"PUT": frozenset({"timeout"}), "DELETE": frozenset({"dry_run", "force"})}
+    parameters = {"PUT": frozenset({"timeout", "team"}), "DELETE": frozenset({"dry_run", "force"})}
     bodies = {"PUT": "required"}
 
     @property
@@ -51,39 +54,44 @@ class EndpointView(InferenceView):
 
     def get(self, request: Request, inference_id: str | None = None, task_type: str | None = None) -> HttpResponse:
         if inference_id not in _ALL:
-            return self.json({"endpoints": [EndpointSerializer(self._find(inference_id)).data]})
-        endpoints = [one for one in self._listed() if self.caller.reaches(one)]
+            return self.json({"endpoints": [EndpointSerializer(self._find(inference_id, GET)).data]})
         # Sorted here: databases have different opinions about the order of `-`, `.` and `_`.
-        endpoints.sort(key=lambda one: one.inference_id)
+        endpoints = sorted(self._listed(), key=lambda one: one.inference_id)
         return self.json({"endpoints": [EndpointSerializer(one).data for one in endpoints]})
 
     def put(self, request: Request, inference_id: str, task_type: str | None = None) -> HttpResponse:
         body = self.object("PutRequest")
-        if not self.caller.reaches(Endpoint(inference_id=inference_id)):
+        if self.caller.inference_ids and inference_id not in self.caller.inference_ids:
             raise Forbidden(
                 f"API key id [{self.caller.api_key_id}] is limited to other inference endpoints than [{inference_id}]"
             )
-        endpoint = lifecycle.create(inference_id, self.task_type, body, timeout=self.timeout)
+        team_id = teams.of_new_endpoint(self.caller, self.plain.GET.get("team"))
+        endpoint = lifecycle.create(
+            inference_id, self.task_type, body, timeout=self.timeout, team_id=team_id, by=self.actor
+        )
         return self.json(EndpointSerializer(endpoint).data)
 
     def delete(self, request: Request, inference_id: str, task_type: str | None = None) -> HttpResponse:
         dry_run, _ = flag(self.plain, "dry_run"), flag(self.plain, "force")
-        self._find(inference_id)
-        lifecycle.delete(inference_id, self.task_type, dry_run=dry_run)
+        endpoint = self._find(inference_id, DELETE)
+        lifecycle.delete(inference_id, self.task_type, dry_run=dry_run, by=self.actor, judged=endpoint)
         answer: dict[str, Any] = {"acknowledged": not dry_run, "pipelines": [], "indexes": []}
         # Nothing here refers to an endpoint; the keys are what clients read.
         return self.json(answer | ({"error_message": ""} if dry_run else {}))
 
-    def _listed(self) -> list[Endpoint]:
-        if self.task_type in (None, "any"):
-            return list(Endpoint.objects.all())
-        return list(Endpoint.objects.filter(task_type=self.task_type))
+    def _listed(self) -> QuerySet[Endpoint]:
+        reachable = Endpoint.objects.filter(teams.reachable(self.caller))
+        return reachable if self.task_type in (None, "any") else reachable.filter(task_type=self.task_type)
 
-    def _find(self, inference_id: str) -> Endpoint:
-        """Return the endpoint. Raise NotFound for one that is not there, and for one out of the caller's reach."""
+    def _find(self, inference_id: str, action: str) -> Endpoint:
+        """Return the endpoint, with which the caller may do `action`.
+
+        Raise NotFound for one that is not there, and for one out of the caller's reach; Forbidden; StatusError.
+        """
         endpoint = Endpoint.objects.named(inference_id)
         if endpoint is None or not self.caller.reaches(endpoint):
             raise lifecycle.not_found(inference_id)
+        require(self.caller, action, endpoint)
         lifecycle.check_task_type(endpoint, self.task_type)
         return endpoint
 
@@ -97,9 +105,13 @@ class UpdateView(InferenceView):
 
     def put(self, request: Request, inference_id: str, task_type: str | None = None) -> HttpResponse:
         body = self.object("UpdateRequest")
-        if not self.caller.reaches(Endpoint(inference_id=inference_id)):
+        endpoint = Endpoint.objects.named(inference_id)
+        if endpoint is None or not self.caller.reaches(endpoint):
             raise lifecycle.nothing_to_update(inference_id)
-        endpoint = lifecycle.update(inference_id, self.task_type, body, timeout=self.timeout)
+        require(self.caller, UPDATE, endpoint)
+        endpoint = lifecycle.update(
+            inference_id, self.task_type, body, timeout=self.timeout, by=self.actor, judged=endpoint
+        )
         return self.json(EndpointSerializer(endpoint).data)
 
 

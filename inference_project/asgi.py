@@ -20,16 +20,17 @@ from django.urls import get_resolver
 from servestatic import ServeStaticASGI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from access import database
+from access import database, last_use, websockets
 from access.cache import version
 from endpoints import catalog
-from streaming import drain
+from streaming import consumers, drain, live_sockets
 from streaming.handler import InferenceHandler
 from usage import limits
 from wire.body_limit import BodyLimit
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 _inference = InferenceHandler()
+_playground: Application = consumers.PlaygroundConsumer.as_asgi()
 # Import the views now: the first request must not wait for it.
 _urls = get_resolver().url_patterns
 
@@ -40,6 +41,9 @@ async def _http(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _websocket(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == consumers.PATH and websockets.is_own_page(scope):
+        await _playground(scope, receive, send)
+        return
     await receive()
     await send({"type": "websocket.close"})
 
@@ -49,10 +53,14 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
     _drain_on_signals()
     database.give_up_soon()
     version.watch()
+    last_use.writer.start()
+    await live_sockets.listen()
     await send({"type": "lifespan.startup.complete"})
     await receive()
+    await live_sockets.close()
     await catalog.close()
     await limits.close()
+    await asyncio.to_thread(last_use.writer.close)
     await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -78,9 +86,10 @@ def _assemble() -> Application:
     if settings.STATIC_ROOT.is_dir():
         http = ServeStaticASGI(http, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)
     http = BodyLimit(http, settings.MAX_BODY_BYTES)
-    if settings.TRUSTED_PROXIES:
-        http = ProxyHeadersMiddleware(http, [str(network) for network in settings.TRUSTED_PROXIES])
-    router: Application = ProtocolTypeRouter({"http": http, "websocket": _websocket, "lifespan": _lifespan})
+    websocket: Application = _websocket
+    if proxies := [str(network) for network in settings.TRUSTED_PROXIES]:
+        http, websocket = ProxyHeadersMiddleware(http, proxies), ProxyHeadersMiddleware(websocket, proxies)
+    router: Application = ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": _lifespan})
     return router
 
 

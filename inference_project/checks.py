@@ -26,7 +26,7 @@ def pages_are_protected(app_configs: Sequence[Any] | None, **kwargs: Any) -> lis
     """What Django's own checks look for, under the names that the classes have here."""
     return [
         Error(f"wire.middleware.{name} is not in MIDDLEWARE", hint="The admin needs it.", id="gateway.E004")
-        for name in ("BrowserSecurity", "BrowserCsrf", "BrowserFrames")
+        for name in ("BrowserSecurity", "BrowserCsrf", "BrowserPolicy")
         if f"wire.middleware.{name}" not in settings.MIDDLEWARE
     ]
 

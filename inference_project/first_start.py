@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from access import keys
+from access import actors, keys
 from access.models import User
 from endpoints import lifecycle
 from endpoints.models import Endpoint
@@ -59,7 +59,7 @@ def _create(inference_id: str, body: dict[str, Any]) -> Iterator[str]:
         return
     try:
         # Without asking the provider: a start must not depend on one.
-        lifecycle.create(inference_id, "completion", body, validate=False)
+        lifecycle.create(inference_id, "completion", body, validate=False, by=actors.of_command("first start"))
     except ApiError as error:
         yield f"Endpoint:          {inference_id} was not made: {error.reason}"
     else:

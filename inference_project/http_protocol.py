@@ -20,6 +20,8 @@ from streaming import drain
 # Names and values of all headers, with the request line; one read of the socket may come on top.
 MAX_HEAD_BYTES = 65_536
 MAX_PIPELINED = 16
+# For a head, from the opening of the connection or from its first byte; kept connections have a limit of uvicorn's.
+HEAD_SECONDS = 60.0
 # When the server stops, a connection may still be sent the end of its answer, or the rest of its request, for so long.
 CLOSE_SECONDS = 5.0
 # Of what the network is not ready to take, the kernel keeps no more than about this; it would keep megabytes for each
@@ -30,6 +32,7 @@ _LOOKS = 4
 # The parser takes an offer to upgrade for the end of the request, and its body for something else. Clients that
 # offer HTTP/2 over plain text (Java's do, with every request) expect that a server passes over the offer.
 _UPGRADE = re.compile(rb"(\r\n)upgrade([ \t]*:)", re.IGNORECASE)
+_WEBSOCKET = re.compile(rb"\r\nupgrade[ \t]*:[ \t]*websocket", re.IGNORECASE)
 _write_seconds = settings.ENVIRONMENT.write_seconds
 
 
@@ -43,19 +46,22 @@ class HttpProtocol(HttpToolsProtocol):
         self._unread = 0
         self._read_at = 0.0
         self._write_timer: asyncio.TimerHandle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
         self._in_head = False
+        self._in_body = False
         self._head_bytes = 0
         self._unanswered: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._await_head()
         # The client may have left already.
         with contextlib.suppress(OSError):
             self._socket = transport.get_extra_info("socket")
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(_without_offer(data))
+        super().data_received(data if self._in_body else _without_offer(data))
         if not self._in_head:
             return
         self._head_bytes += len(data)
@@ -65,10 +71,12 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         self._head_bytes = 0
+        self._await_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._in_body = False, True
+        self._stop_head_timer()
         self.scope["extensions"] = {"write_limit": {"set": self._set_write_limit}}
         super().on_headers_complete()
         self._unanswered = [cycle for cycle in self._unanswered if not cycle.response_complete]
@@ -79,7 +87,28 @@ class HttpProtocol(HttpToolsProtocol):
             # Who does not read does not notice either that the client has left.
             self.flow.resume_reading()
 
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if not self.pipeline:
+            return
+        if len(self.cycle.body) > settings.MAX_BODY_BYTES:
+            self.transport.close()
+        else:
+            self.flow.resume_reading()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if any(not cycle.response_complete for cycle in self._unanswered):
+            # It would stand inside the answer that is being sent.
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
         # uvicorn tells only the newest request.
         for cycle in self._unanswered:
             if not cycle.response_complete:
@@ -115,6 +144,15 @@ class HttpProtocol(HttpToolsProtocol):
         if drain.draining():
             cycle.keep_alive = False
         super()._start_asgi_task(cycle, app)
+
+    def _await_head(self) -> None:
+        self._stop_head_timer()
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _set_write_limit(self, seconds: float) -> None:
         self._write_seconds = seconds
@@ -153,6 +191,6 @@ def _without_offer(data: bytes) -> bytes:
     if b"pgrade" not in data[:MAX_HEAD_BYTES] and b"PGRADE" not in data[:MAX_HEAD_BYTES]:
         return data
     head, end, rest = data.partition(b"\r\n\r\n")
-    if b"websocket" in head.lower():
+    if _WEBSOCKET.search(head):
         return data
     return _UPGRADE.sub(rb"\1x-upgrade\2", head) + end + rest

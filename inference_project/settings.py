@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 
 from inference_project import environment
+from inference_project.appearance import UNFOLD as UNFOLD
 
 ENVIRONMENT = environment.read()
 BASE_DIR = environment.BASE_DIR
@@ -36,6 +37,9 @@ TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 
 INSTALLED_APPS = [
     "daphne",
+    # Its templates come before those of unfold, and those before Django's.
+    "inference_project",
+    "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -47,7 +51,6 @@ INSTALLED_APPS = [
     "access",
     "endpoints",
     "streaming",
-    "inference_project",
 ]
 
 MIDDLEWARE = [
@@ -58,7 +61,7 @@ MIDDLEWARE = [
     "wire.middleware.BrowserCsrf",
     "wire.middleware.BrowserAuthentication",
     "wire.middleware.BrowserMessages",
-    "wire.middleware.BrowserFrames",
+    "wire.middleware.BrowserPolicy",
 ]
 
 ROOT_URLCONF = "inference_project.urls"
@@ -80,7 +83,7 @@ TEMPLATES: list[dict[str, Any]] = [
 _SQLITE: dict[str, Any] = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": DATA_DIR / "gateway.sqlite3",
-    # Readers never wait, writers queue instead of failing: commands for 20 s, a server as long as access.database says.
+    # Readers never wait, and writers wait instead of failing.
     "OPTIONS": {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,

@@ -49,6 +49,7 @@ urlpatterns = [
     path("readyz", views.readyz),
     path("metrics", metrics),
     path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/", include("streaming.urls")),
     path("admin/", admin.site.urls),
     re_path(r"^", views.no_handler),
 ]

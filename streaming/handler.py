@@ -52,10 +52,15 @@ class InferenceHandler(ASGIHandler):
 
     async def _answer(self, request: HttpRequest, send: Any) -> None:
         response = await self.get_response_async(request)
-        if not isinstance(response, EventStream):
-            await self.send_response(response, send)
+        if isinstance(response, EventStream):
+            try:
+                await response.send_to(send)
+            finally:
+                await response.aclose()
             return
         try:
-            await response.send_to(send)
+            await self.send_response(response, send)
         finally:
-            await response.aclose()
+            # What Django's `close` does, but for the signal: no database connection was opened.
+            for close in response._resource_closers:  # type: ignore[attr-defined]
+                close()

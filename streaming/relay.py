@@ -10,15 +10,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from endpoints.providers._base import Batch
 from streaming.watch import Watch
-from usage.record import Outcome, Record
 from wire.errors import ApiError
 from wire.sse import Framing
 
+if TYPE_CHECKING:
+    # The server's protocol imports this module before there are models.
+    from usage.record import Outcome, Record
+
 logger = logging.getLogger(__name__)
+
+LAST_EVENT_SECONDS = 5.0
+"""How long a stream that is ended from outside may take to send the event that it sends, and the last one."""
 
 
 class Relay:
@@ -43,6 +49,8 @@ class Relay:
         self._ending: ApiError | None = None
         self._task: asyncio.Task[object] | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._releasing: asyncio.Future[None] | None = None
+        self._cutting: asyncio.TimerHandle | None = None
         self._closed = False
         self.live.add(self)
 
@@ -85,8 +93,9 @@ class Relay:
     async def events(self) -> AsyncGenerator[bytes, None]:
         self.record.committed = True
         try:
-            if self._opening is not None and not self._opening.done():
-                yield self._framing.comment
+            if self._opening is not None:
+                if not self._opening.done():
+                    yield self._framing.comment
                 await self._opening
             self._task = asyncio.current_task()
             texts, self._first = self._first, None
@@ -110,6 +119,9 @@ class Relay:
         self._watch.stop()
         self.over = True
         yield last
+        # Who did not take the end has not been told it.
+        if last is self._framing.done:
+            self.record.outcome = "complete"
 
     def end(self, error: ApiError, outcome: Outcome) -> None:
         """End the stream with `error` as its last event, as soon as no event is being sent."""
@@ -119,8 +131,14 @@ class Relay:
         self.record.outcome = outcome
         if not self.record.committed:
             self.record.status = error.status
-        if self._watch.waiting_since is not None and self._task is not None:
+        if self._task is None:
+            return
+        if self._watch.waiting_since is not None:
             self._task.cancel()
+        elif self.record.committed:
+            # An event is being sent, to a client that may take it slowly or never.
+            self._releasing = asyncio.ensure_future(self._source.aclose())
+            self._cutting = asyncio.get_running_loop().call_later(LAST_EVENT_SECONDS, self._task.cancel)
 
     def beat(self) -> None:
         if self.on_silence is not None:
@@ -132,11 +150,15 @@ class Relay:
             return
         self._closed = True
         self._watch.stop()
+        if self._cutting is not None:
+            self._cutting.cancel()
         self.live.discard(self)
         try:
             if self._opening is not None and not self._opening.done():
                 self._opening.cancel()
                 await asyncio.wait((self._opening,))
+            if self._releasing is not None:
+                await asyncio.wait((self._releasing,))
             await self._source.aclose()
         finally:
             self.record.finish()
@@ -151,7 +173,6 @@ class Relay:
     def _last(self) -> bytes:
         if self._ending is not None:
             return self._framing.error(self._ending)
-        self.record.outcome = "complete"
         return self._framing.done
 
     async def _heard(self) -> bool:

@@ -14,19 +14,16 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from access.authentication import authenticate
-from access.privileges import Caller, require
-from endpoints import catalog
 from endpoints.catalog import Entry
-from endpoints.lifecycle import not_found, parse_task_type
-from endpoints.providers._base import Provider, user_message
+from endpoints.lifecycle import parse_task_type
+from endpoints.providers._base import Provider
 from endpoints.providers._progress import progress
-from streaming import bodies, drain
+from streaming import asking, drain
 from streaming.bodies import InferenceRequest
 from streaming.relay import Relay
 from streaming.responses import EventStream, error_event
-from streaming.results import infer, single_input
-from streaming.watch import Watch
-from usage import limits
+from streaming.results import infer
+from streaming.whole_answer import WholeAnswer
 from usage.record import Record
 from wire import times
 from wire.errors import ApiError, MethodNotAllowed, StatusError
@@ -34,10 +31,7 @@ from wire.requests import check, uri
 from wire.responses import error_response, json_response
 from wire.sse import Framing
 
-ACTION = "cluster:monitor/xpack/inference/post"
 _PARAMETERS = frozenset({"timeout"})
-_LARGE_BODY = 262_144
-_SERVED_STREAMS = ("completion",)
 # Bound once: each look through Django's settings costs more than the rest of the line.
 _environment = settings.ENVIRONMENT
 _framing = Framing(bom=_environment.stream_bom)
@@ -67,16 +61,13 @@ async def _stream(request: HttpRequest, record: Record, inference_id: str, task_
         record.fail(error)
         return error_response(request, error)
     try:
-        entry, provider, asked = await _resolve(request, record, caller, inference_id, requested)
-        _check_streams(provider, requested)
-        source = provider.stream(user_message(single_input(provider, asked)))
-        _admit(record, caller)
+        question = await asking.resolve(record, caller, inference_id, requested, request.body)
+        relay = asking.stream(record, caller, question, requested, _framing)
     except ApiError as error:
         record.fail(error)
         return error_event(error, _framing)
-    relay = Relay(source, _framing, Watch(entry.limits, _environment.heartbeat_seconds), record)
-    _limit_write(request, entry.limits.write_seconds)
-    return await _opened(relay, provider, _seconds(timeout, entry))
+    _limit_write(request, question.entry.limits.write_seconds)
+    return await _opened(relay, question, _seconds(timeout, question.entry))
 
 
 async def _inference(
@@ -85,8 +76,8 @@ async def _inference(
     try:
         caller = record.caller = await authenticate(request)
         requested, timeout = _prepare(request, task_type)
-        entry, provider, asked = await _resolve(request, record, caller, inference_id, requested)
-        _admit(record, caller)
+        entry, provider, asked = await asking.resolve(record, caller, inference_id, requested, request.body)
+        asking.admit(record, caller)
         _limit_write(request, entry.limits.write_seconds)
         limit = min(_seconds(timeout, entry), entry.limits.total_seconds)
         return json_response(request, await _asked(record, provider, asked, limit))
@@ -97,27 +88,27 @@ async def _inference(
 
 async def _asked(record: Record, provider: Provider, asked: InferenceRequest, limit: float) -> dict[str, Any]:
     """Return the body of an answer without a stream, which may take `limit` seconds. Raise ApiError."""
-    _set_deadline(record, limit)
+    asking.set_deadline(record, limit)
     try:
         async with drain.interruptible():
-            # It has the same deadline, and an error of its own.
-            await _turn(record, provider)
-            async with asyncio.timeout_at(record.progress.deadline):
-                answer = await infer(provider, asked, record)
+            with WholeAnswer(record):
+                # It has the same deadline, and an error of its own.
+                await asking.turn(record, provider)
+                async with asyncio.timeout_at(record.progress.deadline):
+                    answer = await infer(provider, asked, record)
     except TimeoutError:
         raise StatusError(f"Request timed out after [{times.elastic(limit)}]", status=408) from None
     record.outcome = "complete"
     return answer
 
 
-async def _opened(relay: Relay, provider: Provider, timeout: float) -> HttpResponseBase:
+async def _opened(relay: Relay, question: asking.Question, timeout: float) -> HttpResponseBase:
     """Return the stream once its first deltas are there; until then a failure has a status of its own.
 
     With early heartbeats the stream is returned sooner, and its first event may be the failure.
     """
-    _set_deadline(relay.record, timeout)
     try:
-        opening = relay.open(timeout, _turn(relay.record, provider))
+        opening = asking.opening(relay, question, timeout)
         if _early_seconds:
             await relay.open_within(_early_seconds, opening)
         else:
@@ -133,7 +124,7 @@ async def _opened(relay: Relay, provider: Provider, timeout: float) -> HttpRespo
 
 
 async def _recorded(record: Record, answering: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
-    """Finish the record when the request is over; that of a stream is finished by its relay."""
+    """Finish the record when the answer is sent; that of a stream is finished by its relay."""
     try:
         response = await answering
     except BaseException as error:
@@ -142,7 +133,7 @@ async def _recorded(record: Record, answering: Coroutine[Any, Any, HttpResponseB
         record.finish()
         raise
     if not isinstance(response, EventStream):
-        record.finish()
+        response._resource_closers.append(record.finish)  # type: ignore[attr-defined]
     return response
 
 
@@ -163,17 +154,6 @@ def _record(request: HttpRequest, *, stream: bool) -> Record:
     return record
 
 
-def _admit(record: Record, caller: Caller) -> None:
-    """Give the request a place among those that are open. Raise ApiError."""
-    drain.check()
-    record.slot = limits.slots.take(caller.api_key_id or f"user {caller.user_id}")
-
-
-async def _turn(record: Record, provider: Provider) -> None:
-    """Wait for the request's turn under the endpoint's rate limit. Raise ApiError."""
-    record.waited = await limits.turn(provider, record.progress.deadline)
-
-
 def _limit_write(request: HttpRequest, seconds: float) -> None:
     # Our server's own extension; under another one a reader that stands still is only left alone.
     extension = getattr(request, "scope", {}).get("extensions", {}).get("write_limit")
@@ -189,65 +169,6 @@ def _prepare(request: HttpRequest, task_type: str | None) -> tuple[str, str | No
     if timeout is not None:
         times.seconds("timeout", timeout)
     return requested, timeout
-
-
-async def _resolve(
-    request: HttpRequest, record: Record, caller: Caller, inference_id: str, requested: str
-) -> tuple[Entry, Provider, InferenceRequest]:
-    """Return the endpoint, its provider with the task settings of the request, and what to ask. Raise ApiError."""
-    require(caller, ACTION)
-    if requested != "any":
-        asked = await _parse(request.body, requested)
-    entry = await catalog.get(inference_id)
-    if entry is None or not caller.reaches(entry):
-        raise not_found(inference_id)
-    record.inference_id, record.service, record.task_type = inference_id, entry.service, entry.task_type
-    if requested == "any":
-        asked = await _parse(request.body, entry.task_type)
-    elif requested != entry.task_type:
-        raise _incompatible(inference_id, requested, entry.task_type)
-    return entry, entry.ready().with_task_settings(asked.task_settings), asked
-
-
-async def _parse(body: bytes, task_type: str) -> InferenceRequest:
-    """Read the body; a large one in a thread, since the event loop would stand still meanwhile."""
-    if len(body) < _LARGE_BODY:
-        return bodies.parse(body, task_type)
-    return await asyncio.to_thread(bodies.parse, body, task_type)
-
-
-def _incompatible(inference_id: str, requested: str, task_type: str) -> StatusError:
-    """Return the error for an endpoint of another task type; some task types have words of their own."""
-    if requested == "rerank":
-        return StatusError(
-            f"Incompatible task_type for rerank API, the inference endpoint [{inference_id}] "
-            f"has task type [{task_type}], expected [rerank]"
-        )
-    if requested == "embedding":
-        return StatusError(
-            f"Incompatible task_type for embedding API, the requested type [{task_type}] must be one of [embedding]"
-        )
-    return StatusError(
-        f"Incompatible task_type, the requested type [{requested}] does not match the model type [{task_type}]"
-    )
-
-
-def _check_streams(provider: Provider, requested: str) -> None:
-    """Raise StatusError (405) where the service, or the endpoint's task type, cannot be streamed."""
-    if not provider.streaming_task_types:
-        raise StatusError(f"Streaming is not allowed for service [{provider.service()}].", status=405)
-    supported = [name for name in provider.streaming_task_types if name in _SERVED_STREAMS]
-    if provider.task_type not in supported:
-        raise StatusError(
-            f"Streaming is not allowed for service [{provider.service()}] and task [{requested}]. "
-            f"Supported tasks: [{','.join(supported)}]",
-            status=405,
-        )
-
-
-def _set_deadline(record: Record, seconds: float) -> None:
-    """Tell the provider until when another attempt makes sense."""
-    record.progress.deadline = asyncio.get_running_loop().time() + seconds
 
 
 def _seconds(timeout: str | None, entry: Entry) -> float:

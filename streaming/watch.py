@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from endpoints.time_limits import TimeLimits
-from usage.record import Outcome
 from wire import times
 from wire.errors import ApiError, StatusError
 
+if TYPE_CHECKING:
+    # As in streaming.relay.
+    from usage.record import Outcome
+
 _TIMED_OUT = 408
+_LATE_SECONDS = 0.5
 
 
 class Watched(Protocol):
@@ -39,6 +43,7 @@ class Watch:
         self._heard_at = 0.0
         self._beat_at = 0.0
         self._timeout = 0.0
+        self._planned = 0.0
         self._stream: Watched | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -68,6 +73,10 @@ class Watch:
 
     def _look(self) -> None:
         now = self._now()
+        if now - self._planned > _LATE_SECONDS:
+            # The process stood still. What arrived meanwhile is read first, it may be what was waited for.
+            self._plan(now + _LATE_SECONDS / 10)
+            return
         for at, act in self._dues(now):
             if at <= now:
                 act()
@@ -76,8 +85,11 @@ class Watch:
     def _set_timer(self, now: float) -> None:
         """Look again when the first of all can be due; what cannot be yet may begin right after this look."""
         if self._stream is not None:
-            first = min(at for at, _ in self._dues(now))
-            self._timer = asyncio.get_running_loop().call_at(first, self._look)
+            self._plan(min(at for at, _ in self._dues(now)))
+
+    def _plan(self, at: float) -> None:
+        self._planned = at
+        self._timer = asyncio.get_running_loop().call_at(at, self._look)
 
     def _dues(self, now: float) -> Iterator[tuple[float, Callable[[], None]]]:
         """Yield each moment at which something is due unless something happens before, and what is to be done."""

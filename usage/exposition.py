@@ -31,12 +31,10 @@ def render(accept: str) -> tuple[bytes, str]:
         # The version in it is not one.
         encode, content_type = choose_encoder("")
     registry = CollectorRegistry(auto_describe=False)
-    directory = os.environ.get(DIRECTORY)
-    if directory:
-        registry.register(_Counted(workers.total(Path(directory))))
+    registry.register(_Counted(workers.current()))
+    if directory := os.environ.get(DIRECTORY):
         registry.register(_Processes(workers.pids(Path(directory))))
     else:
-        registry.register(_Counted(_own()))
         ProcessCollector(registry=registry)
     return encode(registry), content_type
 
@@ -64,10 +62,6 @@ class _Processes(Collector):
                 for sample in metric.samples:
                     one.add_sample(sample.name, {"pid": pid}, sample.value)
         return together.values()
-
-
-def _own() -> Numbers:
-    return {(one.name, labels): list(series.cells) for one in families for labels, series in one.series.items()}
 
 
 def _metric(family: Family, numbers: Numbers) -> Metric:

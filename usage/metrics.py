@@ -69,7 +69,7 @@ _overhead = Family(
 _deltas = Family("counter", "gateway_deltas", "Deltas sent to callers.", _ENDPOINT)
 _retries = Family("counter", "gateway_retries", "Requests that were sent to a provider once more.", ("service",))
 _refusals = Family("counter", "gateway_refusals", "Requests that met a bound of the gateway.", ("reason",))
-_time_to_first_token = Family(
+time_to_first_token = Family(
     "histogram",
     "gen_ai_server_time_to_first_token_seconds",
     "From the arrival of a request to its first delta.",
@@ -108,7 +108,7 @@ class _Endpoints:
         self.overhead = _overhead.labelled(service, task_type)
         self.deltas = _deltas.labelled(service, task_type)
         self.retries = _retries.labelled(service)
-        self.time_to_first_token = _time_to_first_token.labelled(*self.operation)
+        self.time_to_first_token = time_to_first_token.labelled(*self.operation)
         self.input_tokens = _tokens.labelled(*self.operation, "input")
         self.output_tokens = _tokens.labelled(*self.operation, "output")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,15 +10,16 @@ from typing import Literal
 from access.privileges import Caller
 from endpoints.providers._base import Batch, Usage
 from endpoints.providers._progress import Progress
-from usage import log, metrics
+from usage import last_use, log, metrics
 from usage.slots import Slot
-from wire.errors import ApiError, ProviderError, ShuttingDown
+from wire.errors import ApiError, ProviderError, ShuttingDown, TaskCancelled
 
 Outcome = Literal[
     "complete", "client_gone", "upstream_error", "upstream_cut", "stalled", "timed_out", "drained", "refused"
 ]
 # What a provider says is not always so; one impossible number would spoil all sums.
 _MOST_TOKENS = 10**9
+_numbers = itertools.count(1)
 
 
 @dataclass(slots=True)
@@ -28,6 +30,8 @@ class Record:
     ("" for requests that were wrong). `waited` are the seconds in the queue of a rate limit. `opaque_id` and
     `traceparent` are headers as they came in. `slot` is the place among open requests that is given back at
     the end. What is `committed` has sent its status. A record is counted as an open request until it is finished.
+    `number` is no other's in this process; `team_id` is that of the endpoint; `queued` is true while the request waits
+    for its turn under a rate limit.
     """
 
     stream: bool
@@ -35,12 +39,14 @@ class Record:
     traceparent: str = ""
     caller: Caller | None = None
     inference_id: str = ""
+    team_id: int | None = None
     service: str = ""
     task_type: str = ""
     progress: Progress = field(default_factory=Progress)
     began: float = field(default_factory=time.monotonic)
     ended: float = 0.0
     waited: float = 0.0
+    queued: bool = False
     first_delta_at: float | None = None
     deltas: int = 0
     usage: Usage | None = None
@@ -50,6 +56,7 @@ class Record:
     slot: Slot | None = None
     committed: bool = False
     finished: bool = False
+    number: int = field(default_factory=_numbers.__next__)
 
     def __post_init__(self) -> None:
         metrics.begin(self.stream)
@@ -85,7 +92,7 @@ class Record:
         if not isinstance(error, ApiError):
             # A mistake of the gateway; the caller saw the same as of a provider that fails.
             self.outcome = "upstream_error"
-        elif isinstance(error, ShuttingDown) and not error.refusal:
+        elif isinstance(error, TaskCancelled) or (isinstance(error, ShuttingDown) and not error.refusal):
             self.outcome = "drained"
         elif not isinstance(error, ProviderError):
             self.outcome = "timed_out" if error.status == 408 else "refused"
@@ -105,6 +112,7 @@ class Record:
         if self.slot is not None:
             self.slot.release()
         metrics.count(self)
+        last_use.note(self)
         log.write(self)
 
 

@@ -7,6 +7,7 @@ and more to read; what it had open is over.
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from struct import unpack_from
 
 import msgspec
 
-from usage.series import CELL_BYTES, families
+from usage.series import CELL_BYTES, DIRECTORY, families
 
 Key = tuple[str, tuple[str, ...]]
 """The name of a series and the values of its labels."""
@@ -33,6 +34,15 @@ def pids(directory: Path) -> list[int]:
     return sorted(int(worker.name.partition("-")[0]) for worker in _workers(directory))
 
 
+def current() -> Numbers:
+    """Return what was counted until now: by all workers together, or by this process where it is the only one.
+
+    It takes milliseconds, and may wait for another worker that does the same: call it in a thread.
+    """
+    directory = os.environ.get(DIRECTORY)
+    return total(Path(directory)) if directory else _own()
+
+
 def total(directory: Path) -> Numbers:
     """Return the sums over all workers. Waits while another worker does the same."""
     with _locked(directory / "lock"):
@@ -42,6 +52,10 @@ def total(directory: Path) -> Numbers:
         for worker in _workers(directory):
             _add(numbers, _read(worker))
         return numbers
+
+
+def _own() -> Numbers:
+    return {(one.name, labels): list(series.cells) for one in families for labels, series in list(one.series.items())}
 
 
 def _workers(directory: Path) -> list[Path]:

@@ -14,6 +14,8 @@ from wire.errors import ApiError, StatusError, TooLarge
 # thrown away for a while; one that goes on for longer is cut off.
 _DISCARD_BYTES = 64 * 2**20
 _DISCARD_SECONDS = 5
+# Bodies of this process that are still arriving; whoever sends them has not said yet who it is.
+_MOST_ARRIVING_BYTES = 256 * 2**20
 # For the whole body; a connection that sends half of one must not be kept for ever.
 _BODY_SECONDS = 60
 
@@ -32,6 +34,7 @@ class BodyLimit:
     def __init__(self, app: Any, limit: int) -> None:
         self._app = app
         self._limit = limit
+        self._arriving = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -46,11 +49,11 @@ class BodyLimit:
         await self._counted(scope, receive, send)
 
     async def _counted(self, scope: Any, receive: Any, send: Any) -> None:
-        seen, whole, started = 0, False, False
+        seen, arriving, whole, started = 0, 0, False, False
         deadline = asyncio.get_running_loop().time() + _BODY_SECONDS
 
         async def counting() -> Any:
-            nonlocal seen, whole
+            nonlocal seen, arriving, whole
             if whole:
                 return await receive()
             try:
@@ -61,7 +64,13 @@ class BodyLimit:
                 raise _BodyRefused(StatusError(text, status=408), more=False) from None
             whole = not message.get("more_body", False)
             if message["type"] == "http.request":
-                seen += len(message.get("body", b""))
+                read = len(message.get("body", b""))
+                seen += read
+                left = -arriving if whole else read
+                arriving += left
+                self._arriving += left
+                if self._arriving > _MOST_ARRIVING_BYTES and not whole:
+                    raise _BodyRefused(_too_many(), more=True)
                 if seen > self._limit:
                     raise _BodyRefused(TooLarge(self._limit), more=message.get("more_body", False))
             return message
@@ -79,6 +88,12 @@ class BodyLimit:
             if refused.more:
                 await _discard(receive)
             await _refuse(send, refused.error)
+        finally:
+            self._arriving -= arriving
+
+
+def _too_many() -> StatusError:
+    return StatusError("too many large bodies arrive at once, try again", status=503, headers={"Retry-After": "1"})
 
 
 async def _refuse(send: Any, error: ApiError) -> None:

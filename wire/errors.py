@@ -14,6 +14,7 @@
     ├── NotFound                      404 resource_not_found_exception
     ├── TooLarge                      413 content_too_long_exception
     ├── DatabaseUnavailable           503 status_exception
+    ├── TaskCancelled                 400 task_cancelled_exception
     ├── StatusError                   any status_exception
     │   ├── TooManyRequests           429 status_exception
     │   ├── ShuttingDown              503
@@ -149,6 +150,16 @@ class DatabaseUnavailable(ApiError):
 
     def __init__(self) -> None:
         super().__init__("the database of the gateway is not available, try again", headers={"Retry-After": "1"})
+
+
+class TaskCancelled(ApiError):
+    """Somebody who may stopped the request. Status and type are Elasticsearch's; its clients do not try again."""
+
+    status = 400
+    type = "task_cancelled_exception"
+
+    def __init__(self) -> None:
+        super().__init__("The request was stopped by an administrator of the gateway or by its own user")
 
 
 class StatusError(ApiError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db import transaction
@@ -16,9 +15,9 @@ from access import descriptors, keys
 from access.authentication import SecuredView
 from access.bodies import parse, strings
 from access.models import ApiKey
-from access.serializers import REALM, milliseconds, shown_key
+from access.serializers import REALM, shown_key, shown_once
 from access.views.parameters import REFRESH, check_refresh
-from wire import json, times
+from wire import json
 from wire.errors import BadRequest, BodyInvalid, RequestInvalid
 from wire.requests import flag
 
@@ -47,7 +46,7 @@ class ApiKeysView(SecuredView):
     def post(self, request: Request) -> HttpResponse:
         check_refresh(self.plain)
         fields = parse(self.plain.body, _CREATE_PARSER, _CREATE_FIELDS)
-        expires_at = self._parsed("expiration", lambda: _expires_at(fields.get("expiration")))
+        expires_at = self._parsed("expiration", lambda: keys.expiry(fields.get("expiration")))
         given = self._parsed("role_descriptors", lambda: descriptors.parse(fields.get("role_descriptors", {})))
         name, metadata = fields.get("name", ""), fields.get("metadata", {})
         problems = [*keys.name_problems(name), *keys.metadata_problems(metadata), *descriptors.problems(given)]
@@ -66,7 +65,7 @@ class ApiKeysView(SecuredView):
                 inference_ids=sorted(self.caller.inference_ids),
                 metadata=metadata,
             )
-        return self.json(_shown_once(issued))
+        return self.json(shown_once(issued))
 
     put = post
 
@@ -142,25 +141,6 @@ class ApiKeysView(SecuredView):
         if len(ids) > _MAX_IDS:
             raise RequestInvalid(f"Field [ids] takes at most [{_MAX_IDS}] ids, but got [{len(ids)}]")
         return ids
-
-
-def _expires_at(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    seconds = times.seconds("expiration", text)
-    if seconds is None:
-        raise BadRequest(
-            f"failed to parse setting [expiration] with value [{text}] as a time value: "
-            "leave it out for a key that does not expire"
-        )
-    return timezone.now() + timedelta(seconds=seconds)
-
-
-def _shown_once(issued: keys.IssuedKey) -> dict[str, Any]:
-    shown: dict[str, Any] = {"id": issued.key.id, "name": issued.key.name}
-    if issued.key.expires_at is not None:
-        shown["expiration"] = milliseconds(issued.key.expires_at)
-    return shown | {"api_key": issued.secret, "encoded": issued.encoded}
 
 
 def _check_get(wanted: dict[str, str], owner: bool) -> None:

@@ -28,7 +28,10 @@ class AuthenticateView(SecuredView):
 
 
 class HasPrivilegesView(SecuredView):
-    """There are no indices and no applications here; asked about them, only who may do everything may."""
+    """There are no indices and no applications here; asked about them, only who may do everything may.
+
+    A privilege that is held in a team alone counts: what for, the endpoint decides.
+    """
 
     bodies = {"GET": "required", "POST": "required"}
     _asked = 0
@@ -69,7 +72,7 @@ class HasPrivilegesView(SecuredView):
         for name in names:
             if name.lower() not in KNOWN:
                 raise unknown(name)
-        return {name: name.lower() in self.caller.privileges for name in sorted(set(names))}
+        return {name: self.caller.holds(name.lower()) for name in sorted(set(names))}
 
     def _applications(self, entries: list[Any]) -> dict[str, Answers]:
         applications: dict[str, Answers] = {}

@@ -234,9 +234,9 @@ class HttpProvider(Provider):
                 error, wait = self._refused(refused, failures, number)
             if wait is None:
                 raise error
+            await asyncio.sleep(wait)
             if current := progress.get():
                 current.retries += 1
-            await asyncio.sleep(wait)
         raise AssertionError
 
     async def _open(self, content: bytes, *, stream: bool = False) -> Answer:

@@ -26,21 +26,24 @@ class Retries:
 
     def wait(self, attempt: int) -> float | None:
         """Return the seconds to wait after attempt number `attempt`, counted from 1; None where it was the last."""
-        if attempt >= self.attempts:
-            return None
-        longest = min(self.longest_seconds, self.first_seconds * 2.0 ** (attempt - 1))
-        return longest * random.uniform(0.75, 1.0)  # noqa: S311 (not for cryptography)
+        return self._in_time(self._pause(attempt))
 
     def wait_after(self, attempt: int, status: int, headers: Mapping[str, str], code: str | None) -> float | None:
         """Return the seconds to wait after an answer with `status` and the provider's error `code`."""
         if status not in self.statuses or headers.get("x-should-retry") == "false" or code == "insufficient_quota":
             return None
-        wait, asked = self.wait(attempt), _asked_for(headers)
-        if wait is None:
+        pause, asked = self._pause(attempt), _asked_for(headers)
+        return self._in_time(pause if pause is None or asked is None else asked)
+
+    def _pause(self, attempt: int) -> float | None:
+        if attempt >= self.attempts:
             return None
-        wait = wait if asked is None else asked
-        # Who would be gone before the next attempt is told now.
-        return wait if wait < self._seconds_left() else None
+        longest = min(self.longest_seconds, self.first_seconds * 2.0 ** (attempt - 1))
+        return longest * random.uniform(0.75, 1.0)  # noqa: S311 (not for cryptography)
+
+    def _in_time(self, pause: float | None) -> float | None:
+        """Return `pause`, None where it is too long: who would be gone before the next attempt is told now."""
+        return pause if pause is not None and pause < self._seconds_left() else None
 
     def _seconds_left(self) -> float:
         current = progress.get()

@@ -23,8 +23,8 @@ from endpoints.providers._addresses import PrivateHosts, check_url
 from endpoints.providers._connections import Connector, GuardedResolver, Proxy, ProxyConnector
 from wire.errors import ProviderError
 
-# Until the first byte of a body the caller's own deadline counts; this one ends what has none. Models think long.
-FIRST_BYTE_SECONDS = 600.0
+# Until the first byte of a body the caller's own deadline counts, which may be a day; this one ends what has none.
+FIRST_BYTE_SECONDS = 86_400.0
 MAX_ERROR_BYTES = 64 * 2**10
 ERROR_SECONDS = 5.0
 # aiohttp writes larger bodies in pieces when they are files.

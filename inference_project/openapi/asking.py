@@ -19,8 +19,8 @@ from inference_project.openapi.schemas import (
     reference,
     request,
 )
+from streaming.asking import ACTION
 from streaming.bodies import INPUT_TYPES
-from streaming.views import ACTION
 from wire.media_types import EVENT_STREAM, JSON
 
 _TEXT_CONTENT = request(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from inference_project.openapi import asking, endpoints, errors, gateway, parameters, security
+from inference_project.openapi import asking, endpoints, errors, gateway, parameters, security, teams
 from inference_project.openapi.schemas import Schema
 from inference_project.views import VERSION
 from wire import json
 
-SUBJECTS = (asking, endpoints, security, gateway)
+SUBJECTS = (asking, endpoints, security, teams, gateway)
 _INFO = {
     "title": "Inference gateway",
     "version": VERSION["number"],
@@ -26,6 +26,7 @@ _TAGS = {
     "inference": "Ask endpoints.",
     "endpoints": "Manage endpoints.",
     "security": "Users and API keys.",
+    "teams": "Teams, their members and their API keys.",
     "gateway": "The gateway itself.",
 }
 _SECURITY_SCHEMES = {

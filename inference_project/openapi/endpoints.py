@@ -87,6 +87,7 @@ OPERATIONS = (
         body=reference("CreateRequest"),
         result=reference("Endpoint"),
         result_description="The endpoint was stored.",
+        errors=(409,),
     ),
     Operation(
         id="create_endpoint_by_id",
@@ -98,6 +99,7 @@ OPERATIONS = (
         body={"allOf": [reference("CreateRequest"), {"required": ["task_type"]}]},
         result=reference("Endpoint"),
         result_description="The endpoint was stored.",
+        errors=(409,),
     ),
     Operation(
         id="update_endpoint",

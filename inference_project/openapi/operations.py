@@ -70,8 +70,7 @@ class Operation:
 
     def _path_parameters(self, path: str) -> Iterator[Schema]:
         for name in re.findall(r"{(\w+)}", path):
-            lists = name == "inference_id" and self.method == "GET"
-            yield parameters.path("inference_id_or_all" if lists else name)
+            yield parameters.path(parameters.OF_LISTS.get(name, name) if self.method == "GET" else name)
 
     def _query_parameters(self) -> list[str]:
         own = self.view.parameters.get(self.method, ()) if self.view else self.parameters

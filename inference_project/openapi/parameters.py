@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from access.models import SLUG_PATTERN
 from endpoints.models import LONGEST_ID
 from endpoints.providers._base import TASK_TYPES
 from inference_project.openapi.schemas import FLAG, TEXT, TIME_VALUE, Schema, any_of
@@ -10,6 +11,8 @@ from wire.requests import COMMON_PARAMETERS
 _ID: Schema = {"type": "string", "pattern": r"^[a-z0-9]([a-z0-9_\-.]*[a-z0-9])?$", "maxLength": LONGEST_ID}
 # In a path, a name with a slash would be another path.
 _USERNAME: Schema = {"type": "string", "pattern": r"^[!-.0-~]([ -.0-~]*[!-.0-~])?$", "maxLength": 1024}
+
+_SLUG: Schema = {"type": "string", "pattern": f"^{SLUG_PATTERN}$"}
 
 _PATHS: dict[str, tuple[str, Schema, str]] = {
     "inference_id": ("inference_id", _ID, "The id of an inference endpoint."),
@@ -23,8 +26,13 @@ _PATHS: dict[str, tuple[str, Schema, str]] = {
         {"type": "string", "enum": [*TASK_TYPES, "any"]},
         "The task type that the endpoint must have; `any` is as good as none.",
     ),
-    "username": ("username", _USERNAME, "The name of a user; GET takes several, separated by commas."),
+    "username": ("username", _USERNAME, "The name of a user."),
+    "usernames": ("username", _USERNAME, "The name of a user, or several, separated by commas."),
+    "slug": ("slug", _SLUG, "What requests call a team."),
+    "key_id": ("key_id", {"type": "string", "pattern": "^[A-Za-z0-9_-]{20}$"}, "The id of an API key."),
 }
+OF_LISTS = {"inference_id": "inference_id_or_all", "username": "usernames"}
+"""Parameters of paths that mean more for GET."""
 _QUERIES: dict[str, tuple[Schema, str]] = {
     "active_only": (FLAG, "Leave out keys that are expired or invalidated."),
     "dry_run": (FLAG, "Only say whether the endpoint could be deleted."),
@@ -41,6 +49,11 @@ _QUERIES: dict[str, tuple[Schema, str]] = {
     "refresh": (
         {"type": "string", "enum": ["", "true", "false", "wait_for"]},
         "Accepted for clients that send it; a change is seen at once.",
+    ),
+    "team": (
+        _SLUG,
+        "The team that the new endpoint belongs to. Without it that is the team of the API key, or the only one whose "
+        "endpoints the caller manages; who manages all endpoints makes one that is shared.",
     ),
     "timeout": (
         any_of([TIME_VALUE, {"const": "-1"}]),

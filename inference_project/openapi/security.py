@@ -98,9 +98,12 @@ SCHEMAS: dict[str, Schema] = {
                         "realm_type": TEXT,
                         "metadata": OBJECT,
                         "role_descriptors": OBJECT,
+                        "team": described(TEXT, "The team that the key belongs to, instead of a user."),
+                        "team_role": TEXT,
+                        "inference_ids": TEXTS,
                         "limited_by": array(OBJECT),
                     },
-                    optional=("expiration", "invalidation", "limited_by"),
+                    optional=("expiration", "invalidation", "team", "team_role", "inference_ids", "limited_by"),
                 )
             )
         }
@@ -201,7 +204,8 @@ OPERATIONS = (
         id="has_privileges",
         paths=_CHECK_PATH,
         summary="Say what the caller may do",
-        description="There are no indices and applications; asked about them, only who may do everything may.",
+        description="A privilege that is held in a team alone counts. "
+        "There are no indices and applications; asked about them, only who may do everything may.",
         view=HasPrivilegesView,
         body=reference("PrivilegesRequest"),
         result=reference("Privileges"),
@@ -224,7 +228,7 @@ OPERATIONS = (
         paths=_KEY_PATH,
         tag="security",
         summary="Show API keys",
-        description="The caller's own; who manages keys sees those of all.",
+        description="The caller's own, and those of teams whose endpoints he manages; who manages keys sees all.",
         view=ApiKeysView,
         result=reference("ApiKeys"),
         result_description="The keys, without their secrets.",

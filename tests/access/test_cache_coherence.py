@@ -55,6 +55,7 @@ async def test_a_warm_caller_costs_no_query_and_no_thread(
 
 def make_key_useless(kind: str, key: ApiKey) -> Callable[[], object]:
     bob = key.owner
+    assert bob is not None
     changes: dict[str, Callable[[], object]] = {
         "invalidated": lambda: keys.invalidate(ApiKey.objects.filter(id=key.id)),
         "deleted": key.delete,

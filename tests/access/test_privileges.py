@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from access.privileges import ACTIONS, KNOWN, LIMITED, Caller, expand, require
+from access.privileges import ACTIONS, KNOWN, LIMITED, TEAM_ROLES, Caller, expand, require, require_in
 from wire.errors import Forbidden
 
 GET = "cluster:monitor/xpack/inference/get"
@@ -16,7 +16,9 @@ PUT = "cluster:admin/xpack/inference/put"
 
 @dataclass
 class Endpoint:
-    inference_id: str
+    inference_id: str = "any"
+    team_id: int | None = None
+    enabled: bool = True
 
 
 def caller(*privileges: str, **facts: object) -> Caller:
@@ -90,6 +92,7 @@ def test_what_two_privileges_share_is_what_both_grant() -> None:
             "user [bob] with effective roles [a] (assigned roles [x,y] were not found)",
         ),
         ({"roles": ("a",), "api_key_id": "K"}, "API key id [K] of user [bob]"),
+        ({"username": "team search", "team_id": 7, "api_key_id": "K"}, "API key id [K] of [team search]"),
     ],
 )
 def test_a_refusal_says_who_may_not_and_who_might(facts: dict[str, object], who: str) -> None:
@@ -116,3 +119,74 @@ def test_a_limited_key_reaches_its_endpoints_only() -> None:
 def test_a_limited_key_has_no_way_around_its_limit() -> None:
     who = replace(caller(), privileges=LIMITED)
     assert not any(who.may(action) for action in ACTIONS if "/security/" in action)
+
+
+SEARCH, OTHER = 7, 8
+USER, ADMIN = TEAM_ROLES["inference_user"], TEAM_ROLES["inference_admin"]
+
+
+def held(who: Caller, endpoint: Endpoint) -> list[str]:
+    return [name for name in ("monitor_inference", "manage_inference") if who.has_perm(f"access.{name}", endpoint)]
+
+
+@pytest.mark.parametrize(
+    ("who", "shared", "own", "other"),
+    [
+        (caller("monitor_inference"), ["monitor_inference"], [], []),
+        (caller(teams={SEARCH: USER}), [], ["monitor_inference"], []),
+        (caller(teams={SEARCH: ADMIN}), [], ["monitor_inference", "manage_inference"], []),
+        (
+            caller("monitor_inference", teams={SEARCH: ADMIN}),
+            ["monitor_inference"],
+            ["monitor_inference", "manage_inference"],
+            [],
+        ),
+        (caller("manage_inference", in_all_teams=True), *[["monitor_inference", "manage_inference"]] * 3),
+        # A key of somebody who manages all endpoints, narrowed: what may be done is less, where is not.
+        (caller("monitor_inference", in_all_teams=True), *[["monitor_inference"]] * 3),
+        (caller("all", in_all_teams=True), *[["monitor_inference", "manage_inference"]] * 3),
+    ],
+)
+def test_a_team_is_for_its_members_and_for_those_who_manage_all(
+    who: Caller, shared: list[str], own: list[str], other: list[str]
+) -> None:
+    assert held(who, Endpoint()) == shared
+    assert held(who, Endpoint(team_id=SEARCH)) == own
+    assert held(who, Endpoint(team_id=OTHER)) == other
+
+
+def test_what_is_disabled_is_there_for_those_who_manage_it() -> None:
+    disabled = Endpoint(enabled=False)
+    assert not caller("monitor_inference").reaches(disabled)
+    assert caller("manage_inference").reaches(disabled)
+    of_team = Endpoint(team_id=SEARCH, enabled=False)
+    assert not caller("monitor_inference", teams={SEARCH: USER}).reaches(of_team)
+    assert caller(teams={SEARCH: ADMIN}).reaches(of_team)
+
+
+def test_a_limit_to_endpoints_holds_in_teams() -> None:
+    who = caller(teams={SEARCH: ADMIN}, inference_ids=frozenset({"mine"}))
+    assert who.reaches(Endpoint("mine", SEARCH))
+    assert not who.reaches(Endpoint("other", SEARCH))
+    assert not who.reaches(Endpoint("mine", OTHER))
+    assert not who.reaches(Endpoint("mine"))
+
+
+def test_a_role_in_any_team_is_enough_until_the_endpoint_is_known() -> None:
+    who = caller("monitor_inference", teams={SEARCH: ADMIN})
+    assert who.may(PUT)
+    assert who.has_perm("access.manage_inference")
+    require(who, PUT, Endpoint(team_id=SEARCH))
+    require_in(who, PUT, SEARCH)
+    with pytest.raises(Forbidden):
+        require(who, PUT, Endpoint())
+    with pytest.raises(Forbidden):
+        require_in(who, PUT, OTHER)
+
+
+def test_a_role_in_a_team_grants_nothing_beyond_inference() -> None:
+    who = caller(teams={SEARCH: ADMIN})
+    beyond = [action for action in ACTIONS if who.may(action) and "/inference/" not in action]
+    assert beyond == [
+        action for action in ACTIONS if "/gateway/team/" in action and "manage_security" not in ACTIONS[action][0]
+    ]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from io import StringIO
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 
+from access import teams
 from access.backends import Backend
 from access.models import ApiKey, ConfigVersion, User
+from endpoints.models import Endpoint
 from tests.access.conftest import PASSWORD, new_key
 
 pytestmark = pytest.mark.django_db
-
-
-@dataclass
-class Endpoint:
-    inference_id: str
 
 
 def test_a_new_database_has_the_roles_and_the_version() -> None:
@@ -36,15 +32,25 @@ def test_a_new_database_has_the_roles_and_the_version() -> None:
     [
         ("root", True, True, True),
         ("ada", True, True, True),
-        ("bob", True, False, False),
+        ("bob", True, False, True),
         ("norman", False, False, False),
     ],
 )
 def test_rights_come_from_roles(users: dict[str, User], name: str, monitor: bool, manage: bool, staff: bool) -> None:
     user = User.objects.get(username=name)
     assert user.has_perm("access.monitor_inference") is monitor
-    assert user.has_perm("access.manage_inference", Endpoint("x")) is manage  # type: ignore[arg-type]
+    assert user.has_perm("access.manage_inference", Endpoint(inference_id="x")) is manage
     assert user.is_staff is staff
+
+
+def test_a_role_in_a_team_opens_the_admin_and_the_teams_endpoints_alone(users: dict[str, User]) -> None:
+    team = teams.put("search")
+    teams.set_member(team, "norman", "inference_admin")
+    norman = User.objects.get(username="norman")
+    assert norman.is_staff
+    assert norman.has_perm("access.manage_inference")
+    assert norman.has_perm("access.manage_inference", Endpoint(inference_id="x", team=team))
+    assert not norman.has_perm("access.manage_inference", Endpoint(inference_id="x"))
 
 
 def test_a_right_may_be_given_without_a_role(users: dict[str, User]) -> None:

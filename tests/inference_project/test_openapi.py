@@ -10,7 +10,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from access.views import api_keys, callers, users
+from access.views import api_keys, callers, team_keys, teams, users
 from endpoints.chunking import STRATEGIES
 from endpoints.providers import load, names
 from endpoints.providers._settings import declared
@@ -22,7 +22,7 @@ from wire import json
 
 DOCUMENT = document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
-NAMES = {"task_type": "completion", "inference_id": "my-id", "username": "alice"}
+NAMES = {"task_type": "completion", "inference_id": "my-id", "username": "alice", "slug": "search", "key_id": "k" * 20}
 # What is there for browsers, and for whatever else somebody asks for.
 NOT_OF_THE_API = {"favicon.ico", "admin", "admin/", "^"}
 JSON_TYPES = {str: "string", bool: "boolean", int: "integer", dict: "object", list: "array"}
@@ -100,6 +100,9 @@ def test_a_request_has_the_fields_that_its_parser_knows(task_type: str) -> None:
         ("InvalidateRequest", api_keys._INVALIDATE_FIELDS),
         ("UserRequest", users._FIELDS),
         ("PrivilegesRequest", callers._FIELDS),
+        ("TeamRequest", teams._TEAM_FIELDS),
+        ("MemberRequest", teams._MEMBER_FIELDS),
+        ("TeamApiKeyRequest", team_keys._FIELDS),
     ],
 )
 def test_a_request_of_the_security_api_has_the_fields_that_its_view_reads(name: str, fields: dict[str, type]) -> None:

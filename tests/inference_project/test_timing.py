@@ -1,4 +1,4 @@
-"""How long a refusal takes says nothing about whether a user, or an API key, exists."""
+"""How long a refusal takes says nothing about whether a user, an API key or an endpoint exists."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Try = Callable[[], float]
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
     """Every attempt comes from an address of its own: none is refused for those before it."""
-    with Gateway.started(GATEWAY_TRUSTED_PROXIES="127.0.0.1") as running:
+    with Gateway.started(GATEWAY_TRUSTED_PROXIES="127.0.0.1", GATEWAY_SKIP_VALIDATION="true") as running:
         for name in ("known", "disabled"):
             user = {"password": _PASSWORD, "roles": ["inference_user"], "enabled": name != "disabled"}
             assert running.call("PUT", f"/_security/user/{name}", user).status == 200
@@ -130,6 +130,51 @@ def test_the_admins_form_refuses_both_alike(gateway: Gateway) -> None:
         "disabled user": as_user(lambda: "disabled"),
     }
     assert_alike(tries, rounds=8)
+
+
+@pytest.fixture(scope="module")
+def member(gateway: Gateway) -> dict[str, str]:
+    """The header of an inference_admin of the team `ads`; the endpoint `theirs` is the team `search`'s."""
+    admin = gateway.login()
+    for team in ("search", "ads"):
+        assert gateway.call("PUT", f"/_gateway/teams/{team}", {}, admin, key="").status == 200
+    path = "/_gateway/teams/ads/members/known"
+    assert gateway.call("PUT", path, {"role": "inference_admin"}, admin, key="").status == 200
+    body = {"service": "openai", "service_settings": {"api_key": "sk-of-theirs", "model_id": "m"}}
+    assert gateway.call("PUT", "/_inference/completion/theirs?team=search", body, admin, key="").status == 200
+    key = gateway.call("POST", "/_security/api_key", {"name": "x"}, gateway.login("known", _PASSWORD), key="").json()
+    return {"Authorization": f"ApiKey {key['encoded']}"}
+
+
+@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/_inference/completion/{}/_stream", {"input": "a"}),
+        ("POST", "/_inference/{}", {"input": "a"}),
+        ("GET", "/_inference/{}", None),
+        ("PUT", "/_inference/{}/_update", {"service_settings": {"api_key": "sk-other"}}),
+        ("DELETE", "/_inference/rerank/{}", None),
+    ],
+)
+def test_an_endpoint_of_another_team_is_missing_like_one_that_never_was(
+    gateway: Gateway, member: dict[str, str], method: str, path: str, body: object, warm: bool
+) -> None:
+    def with_id(inference_id: str) -> Try:
+        def attempt() -> float:
+            if not warm:
+                # Any change makes the process forget what it knows.
+                gateway.call("PUT", "/_gateway/teams/search", {}, gateway.login(), key="")
+                gateway.call("GET", "/_security/_authenticate", headers=member, key="")
+            started = time.perf_counter()
+            answer = gateway.call(method, path.format(inference_id), body, member, key="")
+            seconds = time.perf_counter() - started
+            assert answer.status == 404
+            return seconds
+
+        return attempt
+
+    assert_alike({name: with_id(name) for name in ("theirs", "nobody")}, rounds=15)
 
 
 def encoded(text: str) -> str:

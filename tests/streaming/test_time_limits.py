@@ -97,7 +97,7 @@ def test_what_is_no_completion_has_half_a_minute_as_in_elasticsearch() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_limits_are_stored_with_an_endpoint_and_reach_the_path_of_its_requests() -> None:
     body = {"service": "echo", "service_settings": {}}
-    lifecycle.create("mine", "completion", body, limits={"stall_seconds": 7.0})
+    lifecycle.create("mine", "completion", body, gateway={"stall_seconds": 7.0})
 
     async def stall_seconds() -> float:
         entry = await catalog.get("mine")
@@ -105,7 +105,7 @@ def test_limits_are_stored_with_an_endpoint_and_reach_the_path_of_its_requests()
         return entry.limits.stall_seconds
 
     assert async_to_sync(stall_seconds)() == 7
-    lifecycle.update("mine", None, {"service_settings": {}}, limits={"stall_seconds": None, "total_seconds": 3.0})
+    lifecycle.update("mine", None, {"service_settings": {}}, gateway={"stall_seconds": None, "total_seconds": 3.0})
     assert async_to_sync(stall_seconds)() == settings.ENVIRONMENT.stall_seconds
     assert Endpoint.objects.get().total_seconds == 3
 

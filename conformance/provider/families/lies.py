@@ -155,6 +155,7 @@ FAULTS = (
         "An error that is a text, not an object.",
         _cut_midway(b'data: {"error":"out of memory"}\n\n'),
         CUT,
+        wires=_OPENAI,
     ),
     Fault("type-text", "A stream that says it is plain text.", _typed("text/plain"), ANY),
     Fault("type-octets", "A stream that says it is bytes.", _typed("application/octet-stream"), ANY),

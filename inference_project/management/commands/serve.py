@@ -20,6 +20,7 @@ from django.db import DatabaseError
 from inference_project import first_start, metrics_directory, start_lock
 from inference_project.environment import Environment
 from inference_project.http_protocol import CLOSE_SECONDS, HttpProtocol
+from inference_project.websocket_protocol import WebSocketProtocol
 
 # After the drain: longer than connections then have to close by themselves.
 _STOP_SECONDS = int(CLOSE_SECONDS) + 5
@@ -72,6 +73,9 @@ def _serve(environment: Environment) -> None:
         port=environment.port,
         workers=environment.workers,
         http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=settings.MAX_BODY_BYTES,
+        ws_per_message_deflate=False,
         access_log=False,
         log_config=None,
         proxy_headers=False,
