@@ -13,8 +13,7 @@ def client_address(request: HttpRequest) -> str:
 
     What trusted proxies say of it was taken over by the server's outermost layer already.
     """
-    parsed = _parse(request.META.get("REMOTE_ADDR", ""))
-    return "" if parsed is None else str(parsed)
+    return _shown(request.META.get("REMOTE_ADDR", ""))
 
 
 def network(address: str) -> str:
@@ -23,6 +22,12 @@ def network(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed, 64), strict=False))
     return address
+
+
+@lru_cache(maxsize=4096)
+def _shown(text: str) -> str:
+    parsed = _parse(text)
+    return "" if parsed is None else str(parsed)
 
 
 @lru_cache(maxsize=4096)

@@ -20,6 +20,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
+from unfold.views import ChangeList as UnfoldChangeList
 
 from access import actors, teams
 from access.models import Team, User
@@ -27,17 +28,19 @@ from endpoints import history, restoring
 from endpoints.models import Change, Endpoint
 from wire.errors import ApiError, SettingsInvalid
 
-_FURTHEST_PAGE = 200
+# The database walks past all that comes before a page.
+_FURTHEST_PAGE = 40
 # In the list; the page of a change shows all of it.
 _LINES = 5
 _LONGEST_VALUE = 60
 _STATES = {"created": "good", "enabled": "good", "restored": "good", "deleted": "bad", "disabled": "off"}
 _SHARED = "-"
+_NOTHING = "–"
 _SEARCHED = ("inference_id", "changed_by", "api_key_id")
 
 
 class Pages(InfinitePaginator):  # type: ignore[misc]
-    """Counts nothing. What is further back than 200 pages is found with the filters.
+    """Counts nothing. What is further back than 40 pages is found with the filters.
 
     Only the rows of the page are read: which those are, an index says alone.
     """
@@ -51,6 +54,13 @@ class Pages(InfinitePaginator):  # type: ignore[misc]
         rows = Change.objects.in_bulk(ids)
         page: Page[Change] = super()._get_page([rows[pk] for pk in ids], *arguments)
         return page
+
+
+class ChangeList(UnfoldChangeList):  # type: ignore[misc]
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        # Said to be all there are, so that the page does not name a number that nobody counted.
+        self.full_result_count = self.result_count
 
 
 class TeamFilter(admin.SimpleListFilter):
@@ -87,6 +97,9 @@ class ChangeAdmin(ModelAdmin):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Change]:
         return history.visible_to(_user(request).caller)
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ChangeList
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Change], search_term: str
     ) -> tuple[QuerySet[Change], bool]:
@@ -120,7 +133,7 @@ class ChangeAdmin(ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="what")
     def what(self, change: Change) -> str:
-        return format_html('<span class="state {}">{}</span>', _STATES.get(change.action, ""), _what(change))
+        return format_html('<span class="state {}">{}</span>', _state(change), _what(change))
 
     @admin.display(description="difference")
     def differences(self, change: Change) -> str:
@@ -128,11 +141,12 @@ class ChangeAdmin(ModelAdmin):  # type: ignore[misc]
         texts = [_line(*line) for line in lines[:_LINES]]
         if len(lines) > _LINES:
             texts.append(f"and {len(lines) - _LINES} more")
-        return format_html_join("", "<div>{}</div>", ((text,) for text in texts))
+        return format_html("<div>{}</div>", format_html_join("", "<div>{}</div>", ((text,) for text in texts)))
 
     @admin.display(description="from")
     def came_from(self, change: Change) -> str:
-        return _came_from(change)
+        by = change.api_key_name or change.get_origin_display()
+        return f"{by}, {change.address}" if change.address else by
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
@@ -199,7 +213,7 @@ class ChangeAdmin(ModelAdmin):  # type: ignore[misc]
             "change": change,
             "endpoint": endpoint,
             "history": _history_of(change.endpoint_id),
-            "state": _STATES.get(change.action, ""),
+            "state": _state(change),
             "what": _what(change),
             "came_from": _came_from(change),
             "lines": list(_lines(change)),
@@ -229,6 +243,11 @@ def _history_of(endpoint_id: object) -> str:
     return f"{reverse('admin:endpoints_change_changelist')}?{urlencode({'endpoint_id': endpoint_id})}"
 
 
+def _state(change: Change) -> str:
+    """Return the class that colors the action."""
+    return _STATES.get(change.action, "plain")
+
+
 def _what(change: Change) -> str:
     if change.restored_version is not None:
         return f"{change.action} version {change.restored_version}"
@@ -253,13 +272,14 @@ def _shown_lines(difference: list[dict[str, Any]]) -> list[tuple[str, str, str]]
 
 def _value(one: Mapping[str, Any], name: str) -> str:
     if name not in one:
-        return "–"
+        return _NOTHING
     value = one[name]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _line(name: str, before: str, after: str) -> str:
-    return f"{name}: {_shortened(before)} → {_shortened(after)}" if before else f"{name} {after}"
+    shown = _shortened(after)
+    return f"{name}: {shown}" if before in ("", _NOTHING) else f"{name}: {_shortened(before)} → {shown}"
 
 
 def _shortened(text: str) -> str:

@@ -285,7 +285,7 @@ def test_a_large_history_is_listed_at_once(manager: Client, teams: tuple[Team, T
     manager.get(LIST)
     for client, query in (
         (manager, {}),
-        (manager, {"p": 200}),
+        (manager, {"p": 40}),
         (manager, {"q": "endpoint-7"}),
         (manager, {"q": "nobody"}),
         (manager, {"q": "user-5"}),

@@ -18,7 +18,7 @@ from tests.fakes.http import Exchange
 from tests.fakes.provider import Respond
 
 Mode = Callable[[Exchange, str], None]
-_STATUSES = (400, 401, 404, 422, 429, 503)
+_STATUSES = (400, 401, 403, 404, 422, 429, 503)
 _LIMITS = ("tokens", "requests")
 _SECRET_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key", "proxy-authorization", "x-canary")
 _SECRET_FIELDS = ("client_secret", "apikey", "assertion")

@@ -164,9 +164,8 @@ def _see_pages(done: Driven) -> None:
     assert browser.post("/admin/access/user/add/", username="eve", password1=first, password2=first).is_redirect
     user = _first(browser, r"/admin/access/user/\d+/change/", "/admin/access/user/?o=-1")
     browser.post(user.replace("change", "password"), password1=first, password2=second)
-    form = {"name": "page", "owner": "1", "role_descriptors": "{}", "inference_ids": "[]", "metadata": "{}"}
-    page = browser.post("/admin/access/apikey/add/", **form)
-    key = re.search(r'<pre id="encoded">([^<]+)</pre>', page.text)
+    page = browser.post("/admin/access/apikey/add/", name="page", owner="1", rights="all", lasts="never")
+    key = re.search(r'<pre id="encoded"[^>]*>([^<]+)</pre>', page.text)
     assert key, page.text
     secrets.add("API key", base64.b64decode(key[1]).decode().partition(":")[2])
     # The page that shows a new key is the only one that may.
@@ -194,9 +193,11 @@ def _edit_endpoints(done: Driven, browser: Browser) -> None:
     moved = {**right, "headers": f"X-Canary: ***\nX-More: {secrets.plain()}", "api_key": ""}
     assert browser.post(change, **moved).is_redirect
     assert not browser.post(change, **{**moved, "api_key": secrets.awkward()}).is_redirect
-    for part in ("history", "delete"):
-        assert browser.get(change.replace("change", part)).status_code == 200
-    assert browser.post(change.replace("change", "delete"), post="yes").is_redirect
+    history = browser.get(change.replace("change", "history")).headers["location"]
+    version = _first(browser, r"/admin/endpoints/change/\d+/change/", history)
+    for page in (version, f"{version.removesuffix('change/')}restore/"):
+        assert browser.get(page).status_code == 200
+    assert browser.post(change.replace("change", "delete"), understood="on").is_redirect
 
 
 def _first(browser: Browser, link: str, page: str) -> str:
