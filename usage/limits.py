@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
 from endpoints.providers._base import Provider
 from usage.rate_limits import RateLimits
-from usage.shared_windows import SharedWindows
 from usage.slots import Slots
+
+if TYPE_CHECKING:
+    from usage.shared_windows import SharedWindows
 
 _environment = settings.ENVIRONMENT
 slots = Slots(_environment.max_streams, _environment.max_streams_per_caller)
@@ -35,10 +38,17 @@ def rate_limits() -> RateLimits:
     loop = asyncio.get_running_loop()
     found = _rate_limits.get(loop)
     if found is None:
-        url = settings.REDIS_URL
-        shared = SharedWindows(url, settings.API_KEY_PEPPER) if url else None
-        found = _rate_limits[loop] = RateLimits(_environment.max_waiting, shared)
+        found = _rate_limits[loop] = RateLimits(_environment.max_waiting, _shared())
     return found
+
+
+def _shared() -> SharedWindows | None:
+    if not settings.REDIS_URL:
+        return None
+    # Libraries that only who has Redis needs.
+    from usage.shared_windows import SharedWindows
+
+    return SharedWindows(settings.REDIS_URL, settings.API_KEY_PEPPER)
 
 
 async def close() -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from endpoints.providers._base import RateLimit
 from usage import metrics
-from usage.shared_windows import SharedWindow, SharedWindows
 from usage.windows import Window
 from wire.errors import TooManyRequests
+
+if TYPE_CHECKING:
+    from usage.shared_windows import SharedWindow, SharedWindows
 
 MINUTE = 60
 BY_THE_SECOND = 60_000
