@@ -15,6 +15,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponseBadRequest
 
 from streaming.responses import EventStream
+from usage.record import Record
 
 
 class InferenceHandler(ASGIHandler):
@@ -51,16 +52,20 @@ class InferenceHandler(ASGIHandler):
         return None
 
     async def _answer(self, request: HttpRequest, send: Any) -> None:
-        response = await self.get_response_async(request)
-        if isinstance(response, EventStream):
-            try:
-                await response.send_to(send)
-            finally:
-                await response.aclose()
-            return
         try:
-            await self.send_response(response, send)
+            response = await self.get_response_async(request)
+            if isinstance(response, EventStream):
+                await self._stream(response, send)
+            else:
+                await self.send_response(response, send)
         finally:
-            # What Django's `close` does, but for the signal: no database connection was opened.
-            for close in response._resource_closers:  # type: ignore[attr-defined]
-                close()
+            # A client may leave while Django logs a refusal in a thread; then there is no response to close.
+            record: Record | None = getattr(request, "record", None)
+            if record is not None:
+                record.finish()
+
+    async def _stream(self, response: EventStream, send: Any) -> None:
+        try:
+            await response.send_to(send)
+        finally:
+            await response.aclose()

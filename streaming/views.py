@@ -133,6 +133,7 @@ async def _recorded(record: Record, answering: Coroutine[Any, Any, HttpResponseB
         record.finish()
         raise
     if not isinstance(response, EventStream):
+        # For handlers that close what they sent; ours looks at the request.
         response._resource_closers.append(record.finish)  # type: ignore[attr-defined]
     return response
 
@@ -151,6 +152,7 @@ def _record(request: HttpRequest, *, stream: bool) -> Record:
     headers = request.META
     record = Record(stream, headers.get("HTTP_X_OPAQUE_ID", ""), headers.get("HTTP_TRACEPARENT", ""))
     progress.set(record.progress)
+    request.record = record  # type: ignore[attr-defined]
     return record
 
 
