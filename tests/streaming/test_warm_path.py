@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -17,6 +18,8 @@ from access.models import User
 from endpoints import lifecycle
 from inference_project.asgi import application
 from streaming.relay import Relay
+from usage import log
+from usage.record import Record
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,3 +92,22 @@ def test_a_response_that_is_never_read_leaves_nothing(encoded_key: str) -> None:
         assert not Relay.live
 
     async_to_sync(run)()
+
+
+def test_a_refusal_that_nobody_waits_for_is_over_all_the_same(
+    encoded_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django logs refusals in a thread; the client may leave meanwhile."""
+    ended: list[Record] = []
+    monkeypatch.setattr(log, "write", ended.append)
+    monkeypatch.setattr("django.core.handlers.base.log_response", lambda *_, **__: time.sleep(0.3))
+
+    async def run() -> None:
+        communicator = ApplicationCommunicator(application, scope("/_inference/completion/nobody/_stream", encoded_key))
+        await communicator.send_input({"type": "http.request", "body": b'{"input": "x"}'})
+        await asyncio.sleep(0.1)
+        await communicator.send_input({"type": "http.disconnect"})
+        await communicator.wait()
+
+    async_to_sync(run)()
+    assert [(record.outcome, record.status) for record in ended] == [("refused", 404)]
