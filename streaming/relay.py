@@ -78,17 +78,15 @@ class Relay:
         finally:
             self._watch.waiting_since = None
 
-    async def open_within(self, seconds: float, opening: Awaitable[None]) -> bool:
-        """Return whether `opening`, a call of `open`, is over after `seconds`; `events` waits for what is not.
+    async def open_within(self, seconds: float, opening: Awaitable[None]) -> None:
+        """Wait for `opening`, a call of `open`, for so long at most; `events` waits for the rest.
 
         Raise what `open` raises.
         """
         self._opening = asyncio.ensure_future(opening)
         await asyncio.wait((self._opening,), timeout=seconds)
-        if not self._opening.done():
-            return False
-        await self._opening
-        return True
+        if self._opening.done():
+            await self._opening
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         self.record.committed = True

@@ -10,7 +10,7 @@ from endpoints.providers import _http, _sse, _transport
 from endpoints.time_limits import MEANINGS
 from inference_project import environment, http_protocol
 from tests.gateway import ROOT
-from wire import json
+from wire import body_limit, json
 
 PAGE = (ROOT / "docs" / "limits.md").read_text()
 DEFAULTS = dict(re.findall(r"^\| `(GATEWAY_\w+)` \| ([0-9]+) \|", PAGE, re.MULTILINE))
@@ -31,6 +31,8 @@ def test_every_time_limit_is_on_the_page() -> None:
     [
         ("request body, compressed and unpacked (`GATEWAY_MAX_BODY_BYTES`)", "10 MiB"),
         ("head of a request", f"{http_protocol.MAX_HEAD_BYTES // 2**10} KiB"),
+        ("time for a head", f"{http_protocol.HEAD_SECONDS:g} s"),
+        ("request bodies of a process that are still arriving", f"{body_limit._MOST_ARRIVING_BYTES // 2**20} MiB"),
         ("nesting of a request body", str(json._MAX_DEPTH)),
         ("requests on one connection that wait for an answer", str(http_protocol.MAX_PIPELINED)),
         ("line or event of a provider", f"{_sse.MAX_EVENT_BYTES // 2**20} MiB"),

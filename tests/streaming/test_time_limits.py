@@ -21,7 +21,7 @@ from streaming.watch import Watch
 from tests.fakes.provider import FakeProvider
 from tests.gateway import Gateway, Stream
 from usage.record import Record
-from wire.errors import StatusError
+from wire.errors import ProviderError, StatusError
 from wire.sse import Framing
 
 LIMITS = TimeLimits(
@@ -162,3 +162,21 @@ async def test_a_stream_sets_no_timer_for_each_delta(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Watch, "_look", looks.append)
     await read(words(*[0.002] * 200), LIMITS, 15.0)
     assert not looks
+
+
+async def refused(seconds: float) -> AsyncGenerator[Batch, None]:
+    await asyncio.sleep(seconds)
+    raise ProviderError("no", status=400)
+    yield []
+
+
+async def test_a_failure_between_an_early_head_and_its_first_event_is_told() -> None:
+    relay = Relay(refused(0.1), Framing(), Watch(LIMITS, 0.0), Record(stream=True))
+    try:
+        await relay.open_within(0.02, relay.open(5))
+        await asyncio.sleep(0.3)
+        events = [event async for event in relay.events()]
+    finally:
+        await relay.aclose()
+    assert [event[:12] for event in events] == [b"event: error"]
+    assert relay.record.outcome == "upstream_error"

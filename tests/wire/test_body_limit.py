@@ -10,6 +10,7 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 
 from inference_project.asgi import application
+from wire import body_limit
 from wire.body_limit import BodyLimit
 
 LIMIT = 10
@@ -103,3 +104,22 @@ async def test_the_gateway_refuses_long_bodies_before_it_asks_who_calls() -> Non
     status, body = await send(application, b"x", length=b"999999999", path="/_inference/completion/x")
     assert status == 413
     assert json.loads(body)["status"] == 413
+
+
+async def test_bodies_that_arrive_at_once_are_bounded_and_a_whole_one_counts_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(body_limit, "_MOST_ARRIVING_BYTES", 10)
+    seen: list[int] = []
+
+    async def reader(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        seen.append(limit._arriving)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    limit = BodyLimit(reader, 1000)
+    assert (await send(limit, b"12345", b"67890"))[0] == 200
+    assert (await send(limit, b"1234567890", b"1", b"2"))[0] == 503
+    assert (seen, limit._arriving) == ([0], 0)
