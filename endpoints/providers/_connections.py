@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import socket
 import ssl
 from collections.abc import Mapping
@@ -84,6 +85,8 @@ class ProxyConnector(Connector):
     ) -> ResponseHandler:
         if await self._is_opened(req.url.raw_host or "", req.url.port or 0):
             return await super()._create_connection(req, traces, timeout)
+        # A copy, since the pool would not find again what it knows by a request that had no proxy.
+        req = copy.copy(req)
         req.update_proxy(self._proxy.url, None, CIMultiDict(self._proxy.headers))
         return await self._through._create_connection(req, traces, timeout)
 

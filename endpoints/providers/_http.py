@@ -8,23 +8,19 @@ here a cookie of one tenant would be sent with the key of another, and a redirec
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 
-import aiohttp
 import httpx2
 from aiohttp.abc import AbstractResolver
 
 from endpoints.providers._addresses import PrivateHosts, check_url
 from endpoints.providers._connections import Proxy
+from endpoints.providers._response import Prepared, Response
 from endpoints.providers._transport import (
     FIRST_BYTE_SECONDS,
     ConnectionFailed,
-    Prepared,
     Transport,
-    close,
     failure_of,
-    limit_silence,
     refusal,
     tls_context,
 )
@@ -36,8 +32,6 @@ MAX_ANSWER_BYTES = 50 * 2**20
 READ_BYTES = 65_536
 # After the last event, the end of the body usually is in the next packet; with it the connection can be used again.
 LAST_BYTE_SECONDS = 0.1
-# The event loop alone would not keep them.
-_finishing_tasks: set[asyncio.Task[None]] = set()
 
 
 class HttpClient:
@@ -79,7 +73,7 @@ class HttpClient:
 
     def answer(self, response: httpx2.Response) -> Answer:
         """Return what reads `response`. Close it."""
-        return Answer(response.extensions["aiohttp_response"], self._idle_seconds)
+        return Answer(response.extensions["response"], self._idle_seconds)
 
     def prepare(self, request: httpx2.Request) -> Prepared:
         """Return `request`, but for its body, in the form that `post` takes. Raise ProviderError for a refused URL."""
@@ -97,7 +91,7 @@ class HttpClient:
 
         The seconds stand for the client's own. Raise ConnectionFailed or ProviderError.
         """
-        response = await self._transport.send("POST", prepared, content, connect_seconds)
+        response = await self._transport.send(prepared, content, connect_seconds)
         return Answer(response, self._idle_seconds if idle_seconds is None else idle_seconds)
 
     async def aclose(self) -> None:
@@ -107,7 +101,7 @@ class HttpClient:
 class Answer:
     """A response whose body is read as it arrives. Close it with `aclose`, which never waits for the network."""
 
-    def __init__(self, response: aiohttp.ClientResponse, idle_seconds: float) -> None:
+    def __init__(self, response: Response, idle_seconds: float) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         """Their names in any case."""
@@ -126,7 +120,7 @@ class Answer:
             raise failure_of(error, self._raw.url, f"no data for [{self._longest_silence:g}s]") from None
         if self._longest_silence != self._idle_seconds:
             self._longest_silence = self._idle_seconds
-            limit_silence(self._raw, self._idle_seconds)
+            self._raw.limit_silence(self._idle_seconds)
         return data
 
     async def read_all(self) -> bytes:
@@ -148,25 +142,13 @@ class Answer:
 
         Nobody has to wait for that; `aclose` does nothing any more.
         """
-        if not self._raw.content.at_eof() and not self._finishing:
+        if not self._raw.content.is_eof() and not self._finishing:
             self._finishing = True
-            task = asyncio.create_task(self._finish())
-            _finishing_tasks.add(task)
-            task.add_done_callback(_finishing_tasks.discard)
+            asyncio.get_running_loop().call_later(LAST_BYTE_SECONDS, self._raw.close)
 
     async def aclose(self) -> None:
         if not self._finishing:
-            close(self._raw)
-
-    async def _finish(self) -> None:
-        try:
-            # Whatever happens to a body that has said all, nobody waits for it.
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(LAST_BYTE_SECONDS):
-                    while await self.read():
-                        pass
-        finally:
-            close(self._raw)
+            self._raw.close()
 
     def _arrived(self) -> bytes:
         """Return what had arrived before the connection broke and is unread since the reader was slow. aiohttp

@@ -36,9 +36,10 @@ from endpoints.providers._events import EventReader
 from endpoints.providers._failures import Failures, ProviderMessage
 from endpoints.providers._http import Answer, ConnectionFailed
 from endpoints.providers._progress import progress
+from endpoints.providers._response import Prepared
 from endpoints.providers._retries import Retries
 from endpoints.providers._settings import host_of
-from endpoints.providers._transport import Prepared, invalid_host, without_query
+from endpoints.providers._transport import invalid_host, without_query
 from wire.errors import ProviderError
 
 T = TypeVar("T")

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import aiohttp
 import httpx2
 from aiohttp.abc import AbstractResolver
-from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
 from endpoints.providers._addresses import PrivateHosts, check_url
 from endpoints.providers._connections import Connector, GuardedResolver, Proxy, ProxyConnector
+from endpoints.providers._response import Prepared, Response
 from wire.errors import ProviderError
 
 # Until the first byte of a body the caller's own deadline counts, which may be a day; this one ends what has none.
 FIRST_BYTE_SECONDS = 86_400.0
 MAX_ERROR_BYTES = 64 * 2**10
 ERROR_SECONDS = 5.0
-# aiohttp writes larger bodies in pieces when they are files.
-_LARGE_BODY = 2**20
 # What aiohttp decodes, the last two where their libraries are installed.
 _ENCODINGS = frozenset({"identity", "gzip", "deflate", "br", "zstd"})
 _KNOWN_ENCODINGS = _ENCODINGS | {"compress", "x-compress", "x-gzip"}
@@ -50,17 +47,8 @@ class ConnectionFailed(Exception):
         self.cut = cut
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request but for its body, ready to be sent any number of times; who made it has judged its URL."""
-
-    # Some services take their key in the query.
-    url: URL = field(repr=False)
-    headers: CIMultiDict[str] = field(repr=False)
-
-
 class Transport(httpx2.AsyncBaseTransport):
-    """Sends what passes the guard. The sessions belong to the event loop of the first request."""
+    """Sends what passes the guard. The connections belong to the event loop of the first request."""
 
     def __init__(
         self,
@@ -75,41 +63,32 @@ class Transport(httpx2.AsyncBaseTransport):
         self._tls = tls
         self._proxy = proxy
         self._resolver = resolver
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._connectors: dict[str, Connector] = {}
 
     def prepare(self, request: httpx2.Request) -> Prepared:
         """Return what is sent for `request`, whose body does not count. Raise ProviderError for a refused URL."""
         address = str(request.url)
         if problem := check_url(address, self._private_hosts):
             raise ProviderError(f"Request refused: {problem}", status=400)
-        # aiohttp knows the length of what it is given.
+        # The length is that of the body that will be sent.
         headers = [(name, value) for name, value in request.headers.multi_items() if name.lower() != "content-length"]
-        return Prepared(URL(address), CIMultiDict(headers))
+        return Prepared(request.method, URL(address), CIMultiDict(headers))
 
-    async def send(
-        self, method: str, prepared: Prepared, content: bytes, connect_seconds: float | None = None
-    ) -> aiohttp.ClientResponse:
-        """Return the answer once its head is here; release or close it. Raise ConnectionFailed or ProviderError."""
-        url = prepared.url
+    async def send(self, prepared: Prepared, content: bytes, connect_seconds: float | None = None) -> Response:
+        """Return the answer once its head is here; close it. Raise ConnectionFailed or ProviderError."""
         limits = self._limits if connect_seconds is None else _limits(connect_seconds)
         try:
-            response = await self._session(url.scheme).request(
-                method,
-                url,
-                headers=prepared.headers,
-                data=io.BytesIO(content) if len(content) > _LARGE_BODY else content or None,
-                allow_redirects=False,
-                timeout=limits,
-            )
+            connection = await self._connector(prepared.url.scheme).connect(prepared.request(), [], limits)
+            response = await Response.to(prepared, content, connection, FIRST_BYTE_SECONDS)
         except Exception as error:
             late = f"no answer within [{FIRST_BYTE_SECONDS:g}s]"
-            raise failure_of(error, url, late, connect_seconds=limits.connect or 0.0) from None
+            raise failure_of(error, prepared.url, late, connect_seconds=limits.connect or 0.0) from None
         _check_encoding(response)
         return response
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         connect_seconds = request.extensions["timeout"]["connect"]
-        response = await self.send(request.method, self.prepare(request), request.content, connect_seconds)
+        response = await self.send(self.prepare(request), request.content, connect_seconds)
         # Bodies are decoded below httpx2, in pieces of bounded size.
         headers = [(name, value) for name, value in response.raw_headers if name.lower() != b"content-encoding"]
         return httpx2.Response(
@@ -117,26 +96,20 @@ class Transport(httpx2.AsyncBaseTransport):
             headers=headers,
             stream=_Body(response),
             request=request,
-            extensions={"aiohttp_response": response},
+            extensions={"response": response},
         )
 
     async def aclose(self) -> None:
-        for session in self._sessions.values():
-            await session.close()
-        self._sessions.clear()
+        for connector in self._connectors.values():
+            await connector.close()
+        self._connectors.clear()
 
-    def _session(self, scheme: str) -> aiohttp.ClientSession:
-        """Return the session for `scheme`; each has its own pool, since the resolver is not told the scheme."""
-        session = self._sessions.get(scheme)
-        if session is None:
-            session = self._sessions[scheme] = self._new_session(encrypted=scheme == "https")
-        return session
-
-    def _new_session(self, *, encrypted: bool) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=self._new_connector(encrypted=encrypted),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+    def _connector(self, scheme: str) -> Connector:
+        """Return the connections for `scheme`; each has its own pool, since the resolver is not told the scheme."""
+        connector = self._connectors.get(scheme)
+        if connector is None:
+            connector = self._connectors[scheme] = self._new_connector(encrypted=scheme == "https")
+        return connector
 
     def _new_connector(self, *, encrypted: bool) -> Connector:
         resolver = self._resolver or aiohttp.ThreadedResolver()
@@ -149,7 +122,7 @@ class Transport(httpx2.AsyncBaseTransport):
 class _Body(httpx2.AsyncByteStream):
     """The body as httpx2 reads it."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: Response) -> None:
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -163,10 +136,10 @@ class _Body(httpx2.AsyncByteStream):
             raise failure_of(error, self._response.url, "no more data") from None
 
     async def aclose(self) -> None:
-        close(self._response)
+        self._response.close()
 
 
-async def refusal(response: aiohttp.ClientResponse) -> bytes:
+async def refusal(response: Response) -> bytes:
     """Return what comes soon of the body of a refusal, up to MAX_ERROR_BYTES; its status says more than its body."""
     body = bytearray()
     with contextlib.suppress(Exception):
@@ -176,21 +149,12 @@ async def refusal(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body[:MAX_ERROR_BYTES])
 
 
-def close(response: aiohttp.ClientResponse) -> None:
-    """Release the connection of a body that was read to its end, for the next request. To close any other is what
-    tells the provider to stop."""
-    if response.content.at_eof():
-        response.release()
-    else:
-        response.close()
-
-
 def _limits(connect_seconds: float) -> aiohttp.ClientTimeout:
     """`connect` covers the wait for a free connection, the resolution, all addresses, the proxy and TLS."""
-    return aiohttp.ClientTimeout(total=None, connect=connect_seconds, sock_read=FIRST_BYTE_SECONDS)
+    return aiohttp.ClientTimeout(total=None, connect=connect_seconds)
 
 
-def _check_encoding(response: aiohttp.ClientResponse) -> None:
+def _check_encoding(response: Response) -> None:
     """Raise ConnectionFailed for an encoding that is not known; a refusal says enough by its status."""
     encoding = response.headers.get("Content-Encoding")
     if encoding is None or encoding.lower() in _ENCODINGS or not 200 <= response.status < 300:
@@ -199,14 +163,6 @@ def _check_encoding(response: aiohttp.ClientResponse) -> None:
     # Others are not repeated: some providers repeat what they were sent.
     shown = encoding if set(encoding.lower().split(", ")) <= _KNOWN_ENCODINGS else "***"
     raise ConnectionFailed(f"the answer is encoded as [{shown[:80]}], which was not asked for")
-
-
-def limit_silence(response: aiohttp.ClientResponse, seconds: float) -> None:
-    """From now on, reading fails after so many seconds without data."""
-    connection = response.connection
-    if connection is not None and connection.protocol is not None:
-        connection.protocol.read_timeout = seconds
-        connection.protocol.start_timeout()
 
 
 def without_query(url: str) -> str:
@@ -248,7 +204,7 @@ def failure_of(error: Exception, url: URL, late: str, connect_seconds: float = 0
             return ConnectionFailed("the answer is not encoded as it says")
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError() | OSError():
             return ConnectionFailed(_CLOSED, repeatable=True, cut=True)
-        case aiohttp.ClientError():
+        case aiohttp.ClientError() | HttpProcessingError():
             return ConnectionFailed("the answer is not valid HTTP")
     return error
 

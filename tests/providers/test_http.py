@@ -9,7 +9,9 @@ import time
 import pytest
 
 from endpoints.providers import _http, _transport
+from endpoints.providers._base import Provider
 from endpoints.providers._http import ConnectionFailed
+from endpoints.providers._http_provider import HttpProvider
 from tests.fakes.provider import FakeProvider
 from tests.providers.endpoints import client, openai, streamed, text_of
 from tests.providers.sockets import Names, get, port_of
@@ -125,13 +127,24 @@ async def test_proxy_variables_are_not_heeded(fake: FakeProvider, monkeypatch: p
         assert text_of(await streamed(provider, "hello")) == "hello"
 
 
+async def free_connection(provider: Provider) -> None:
+    """Wait until the connection of the last answer waits for another request."""
+    assert isinstance(provider, HttpProvider)
+    connector = provider.binding.http._transport._connectors["http"]
+    for _ in range(1000):
+        if connector._conns:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("the connection is not free")
+
+
 async def test_connections_are_used_again(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     # On a machine that stands still for a moment the last bytes may come later than anyone should wait for them.
     monkeypatch.setattr(_http, "LAST_BYTE_SECONDS", 5.0)
     async with openai(fake, "gpt-echo") as provider:
         for _ in range(5):
             await streamed(provider)
-            await asyncio.gather(*_http._finishing_tasks)
+            await free_connection(provider)
     assert fake.connections == 1
 
 
@@ -141,7 +154,7 @@ async def test_a_connection_is_used_again_when_the_end_of_the_body_comes_a_littl
     monkeypatch.setattr(_http, "LAST_BYTE_SECONDS", 5.0)
     async with openai(fake, "slow-end:0.03") as provider:
         await streamed(provider)
-        await asyncio.gather(*_http._finishing_tasks)
+        await free_connection(provider)
         await streamed(provider)
     assert fake.connections == 1
 
