@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from inference_project.gathering_transport import GatheringTransport
 from streaming import drain
 
 # Names and values of all headers, with the request line; one read of the socket may come on top.
@@ -53,7 +54,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._unanswered: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        self._socket_transport = transport
+        gathering: Any = GatheringTransport(transport, self.loop)
+        super().connection_made(gathering)
         self._await_head()
         # The client may have left already.
         with contextlib.suppress(OSError):
@@ -99,6 +102,11 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_body = False
         super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        # From here on another protocol writes.
+        self.transport = self._socket_transport
+        super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
         if any(not cycle.response_complete for cycle in self._unanswered):
