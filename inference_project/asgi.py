@@ -1,4 +1,5 @@
-"""The application that a server runs; outermost first: proxies, life of the process, body limit, static files."""
+"""The application that a server runs; outermost first: proxies, life of the process, body limit, and, for all but
+inference, static files."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ _urls = get_resolver().url_patterns
 
 async def _http(scope: Any, receive: Any, send: Any) -> None:
     asked = scope["method"] == "POST" and scope["path"].startswith("/_inference/")
-    await (_inference if asked else _django)(scope, receive, send)
+    await (_inference if asked else _others)(scope, receive, send)
 
 
 async def _websocket(scope: Any, receive: Any, send: Any) -> None:
@@ -94,11 +95,15 @@ def _drain_on_signals() -> None:
         signal.signal(number, handle)
 
 
+def _with_static_files(http: Application) -> Application:
+    if not settings.STATIC_ROOT.is_dir():
+        return http
+    served: Application = ServeStaticASGI(http, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)
+    return served
+
+
 def _assemble() -> Application:
-    http: Application = _http
-    if settings.STATIC_ROOT.is_dir():
-        http = ServeStaticASGI(http, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)
-    http = BodyLimit(http, settings.MAX_BODY_BYTES)
+    http: Application = BodyLimit(_http, settings.MAX_BODY_BYTES)
     websocket: Application = _websocket
     if proxies := [str(network) for network in settings.TRUSTED_PROXIES]:
         http, websocket = ProxyHeadersMiddleware(http, proxies), ProxyHeadersMiddleware(websocket, proxies)
@@ -106,4 +111,5 @@ def _assemble() -> Application:
     return router
 
 
+_others = _with_static_files(_django)
 application = _assemble()

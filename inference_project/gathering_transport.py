@@ -10,6 +10,10 @@ import asyncio
 from typing import Any
 
 
+# With more than this at hand, the network is asked at once whether it takes it.
+_MOST_BYTES = 16_384
+
+
 class GatheringTransport:
     """`transport` for all but writing. What is gathered and unsent is lost with `abort`, and sent by `close`."""
 
@@ -18,16 +22,20 @@ class GatheringTransport:
         self.is_closing = transport.is_closing
         self._loop = loop
         self._parts: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes) -> None:
         if not self._parts:
             self._loop.call_soon(self.flush)
         self._parts.append(data)
+        self._size += len(data)
+        if self._size > _MOST_BYTES:
+            self.flush()
 
     def flush(self) -> None:
-        """Send now what was written; also what is sent by the loop's next turn, if it was not flushed before."""
-        if parts := self._parts:
-            self._parts = []
+        """Send what was written so far; the next turn of the loop calls this, too."""
+        parts, self._parts, self._size = self._parts, [], 0
+        if parts and not self.gathered.is_closing():
             self.gathered.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def close(self) -> None:
@@ -35,11 +43,11 @@ class GatheringTransport:
         self.gathered.close()
 
     def abort(self) -> None:
-        self._parts = []
+        self._parts, self._size = [], 0
         self.gathered.abort()
 
     def get_write_buffer_size(self) -> int:
-        return self.gathered.get_write_buffer_size() + sum(map(len, self._parts))
+        return self.gathered.get_write_buffer_size() + self._size
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.gathered, name)

@@ -8,9 +8,10 @@ import contextlib
 import re
 import socket
 import sys
+from collections.abc import Callable
 from fcntl import ioctl
 from termios import TIOCOUTQ
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -37,9 +38,20 @@ _WEBSOCKET = re.compile(rb"\r\nupgrade[ \t]*:[ \t]*websocket", re.IGNORECASE)
 _write_seconds = settings.ENVIRONMENT.write_seconds
 
 
+class Client:
+    """Who sent one request; the extension `client` of its scope. `on_leave` is called when he leaves before the end
+    of the answer; `limit_write` sets another limit for the answer."""
+
+    __slots__ = ("limit_write", "on_leave")
+
+    def __init__(self, limit_write: Callable[[float], None]) -> None:
+        self.limit_write = limit_write
+        self.on_leave: Callable[[], object] | None = None
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection. A client that takes nothing of what is sent for `write_seconds` is dropped, unsent bytes and
-    all; `scope["extensions"]["write_limit"]["set"]` sets another limit for the answer that is being made."""
+    all. `scope["extensions"]["client"]` is a Client."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -51,12 +63,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._in_body = False
         self._head_bytes = 0
-        self._unanswered: list[RequestResponseCycle] = []
+        self._unanswered: list[tuple[RequestResponseCycle, Client]] = []
 
     def connection_made(self, transport: Any) -> None:
-        self._socket_transport = transport
-        gathering: Any = GatheringTransport(transport, self.loop)
-        super().connection_made(gathering)
+        self._gathering = GatheringTransport(transport, self.loop)
+        super().connection_made(cast(asyncio.Transport, self._gathering))
         self._await_head()
         # The client may have left already.
         with contextlib.suppress(OSError):
@@ -80,10 +91,12 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body = False, True
         self._stop_head_timer()
-        self.scope["extensions"] = {"write_limit": {"set": self._set_write_limit}}
+        client = Client(self._set_write_limit)
+        extensions: dict[str, Any] = {"client": client}
+        self.scope["extensions"] = extensions
         super().on_headers_complete()
-        self._unanswered = [cycle for cycle in self._unanswered if not cycle.response_complete]
-        self._unanswered.append(self.cycle)
+        self._unanswered = [one for one in self._unanswered if not one[0].response_complete]
+        self._unanswered.append((self.cycle, client))
         if len(self._unanswered) > MAX_PIPELINED:
             self.transport.close()
         elif self.pipeline:
@@ -105,11 +118,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         # From here on another protocol writes.
-        self.transport = self._socket_transport
+        self.transport = self._gathering.gathered
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
-        if any(not cycle.response_complete for cycle in self._unanswered):
+        if any(not cycle.response_complete for cycle, _ in self._unanswered):
             # It would stand inside the answer that is being sent.
             self.transport.close()
         else:
@@ -118,10 +131,12 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
         # uvicorn tells only the newest request.
-        for cycle in self._unanswered:
+        for cycle, client in self._unanswered:
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+                if client.on_leave is not None:
+                    client.on_leave()
         if self._write_timer is not None:
             self._write_timer.cancel()
         super().connection_lost(exc)
@@ -136,6 +151,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def on_response_complete(self) -> None:
+        self._gathering.flush()
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             # Closing waits until all is sent, for ever if need be.

@@ -158,9 +158,8 @@ def _record(request: HttpRequest, *, stream: bool) -> Record:
 
 def _limit_write(request: HttpRequest, seconds: float) -> None:
     # Our server's own extension; under another one a reader that stands still is only left alone.
-    extension = getattr(request, "scope", {}).get("extensions", {}).get("write_limit")
-    if extension is not None and seconds != _environment.write_seconds:
-        extension["set"](seconds)
+    if seconds != _environment.write_seconds and (client := request.scope.get("extensions", {}).get("client")):  # type: ignore[attr-defined]
+        client.limit_write(seconds)
 
 
 def _prepare(request: HttpRequest, task_type: str | None) -> tuple[str, str | None]:
