@@ -5,8 +5,10 @@ Warm, it costs one hash and one dictionary look-up: no query, no thread. A sessi
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import math
+import secrets
 import time
 from functools import partial
 from typing import ClassVar, NamedTuple, cast
@@ -18,7 +20,7 @@ from rest_framework.request import Request
 from access import actors, keys, last_use, passwords
 from access.actors import Actor
 from access.addresses import client_address
-from access.cache import VersionedCache
+from access.cache import MISSING, VersionedCache, version
 from access.credentials import KeyCredentials, key_refused, login_refused, read
 from access.key_ids import is_key_id
 from access.models import ApiKey, User
@@ -54,6 +56,9 @@ class Account(NamedTuple):
 known_keys: VersionedCache[KnownKey | None] = VersionedCache(10_000)
 accounts: VersionedCache[Account | None] = VersionedCache(10_000)
 _NO_DIGEST = bytes(32)
+# Headers that proved right, by a hash whose key only this process has; it takes a fourth of the time of a whole proof.
+_recognized: VersionedCache[KnownKey] = VersionedCache(10_000)
+_fingerprint_key = secrets.token_bytes(32)
 
 
 async def authenticate(request: HttpRequest) -> Caller:
@@ -62,11 +67,21 @@ async def authenticate(request: HttpRequest) -> Caller:
     Raise NotAuthenticated, StatusError 429 for a login that failed too often, Forbidden for one that wants to act
     for somebody else.
     """
+    fingerprint = _fingerprint(request)
+    recognized = _recognized.peek(fingerprint)
+    if recognized is not MISSING:
+        caller = _unexpired(recognized)
+        last_use.keys.note(caller.api_key_id or "", client_address(request))
+        _refuse_run_as(request, caller)
+        return caller
     credentials = read(request)
     if isinstance(credentials, KeyCredentials):
+        number = version.number
         signed = is_key_id(credentials.id)
         key = await known_keys.get(credentials.id, partial(_load_key, credentials.id)) if signed else None
         caller = _key_holder(key, credentials)
+        if key is not None and known_keys.peek(credentials.id) is key:
+            _recognized.put(fingerprint, key, number)
         last_use.keys.note(credentials.id, client_address(request))
     else:
         account = await accounts.get(credentials.username, partial(_load_account, credentials.username))
@@ -146,9 +161,18 @@ def _key_holder(key: KnownKey | None, credentials: KeyCredentials) -> Caller:
         raise key_refused(f"invalid credentials for API key [{credentials.id}]")
     if key.refused:
         raise key_refused(key.refused)
+    return _unexpired(key)
+
+
+def _unexpired(key: KnownKey) -> Caller:
     if key.expires <= time.time():
         raise key_refused("api key is expired")
     return key.caller
+
+
+def _fingerprint(request: HttpRequest) -> bytes:
+    header = request.META.get("HTTP_AUTHORIZATION", "").encode()
+    return hashlib.blake2b(header, key=_fingerprint_key, digest_size=16).digest()
 
 
 def _load_account(username: str) -> Account | None:

@@ -36,9 +36,9 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 
 INSTALLED_APPS = [
-    "daphne",
-    # Its templates come before those of unfold, and those before Django's.
+    # Its commands come before those of daphne, its templates before those of unfold, and those before Django's.
     "inference_project",
+    "daphne",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -147,6 +147,7 @@ STATIC_ROOT = Path(DATA_DIR / "static")
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "inference_project.formats"
 
 # The limit itself is enforced while the body is read; Django's own must not be lower.
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = ENVIRONMENT.max_body_bytes
@@ -157,14 +158,12 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
-        "bare": {"format": "%(message)s"},
     },
     "filters": {
         "mistakes": {"()": "django.utils.log.CallbackFilter", "callback": lambda record: record.exc_info is not None}
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
-        "requests": {"class": "logging.StreamHandler", "formatter": "bare"},
     },
     # DEBUG is for the rooms: at that level libraries write whole requests, prompts and credentials among them. Some
     # write addresses at INFO.
@@ -182,7 +181,5 @@ LOGGING: dict[str, Any] = {
         "django.security": {"level": "CRITICAL"},
         # One line, with a reason that the page does not show: mostly a GATEWAY_PUBLIC_URL that is not the browser's.
         "django.security.csrf": {"level": "WARNING"},
-        # An object in JSON for each inference request that is over (usage.log); nothing stands before it.
-        "gateway.request": {"handlers": ["requests"], "propagate": False},
     },
 }

@@ -43,7 +43,8 @@ INPUT_TYPES = ("ingest", "search", "classification", "clustering", "unspecified"
 _WITH_INPUT_TYPE = ("text_embedding", "embedding", "any")
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that would make each of them several times dearer, and there is one for each request.
+@dataclass(slots=True)
 class InferenceRequest:
     """What an endpoint is asked; `input_type` is None where it is unspecified."""
 

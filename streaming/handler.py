@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Coroutine
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -18,11 +19,21 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
-from django.urls import get_resolver
+from django.urls import ResolverMatch, get_resolver
 
 from streaming.responses import EventStream
 from usage.record import Record
 from wire.middleware import Elastic
+
+# Longer paths are looked up each time, so that what is remembered of them stays small.
+_LONGEST = 200
+
+
+def _resolved(path: str) -> ResolverMatch:
+    return get_resolver().resolve(path)
+
+
+_known = lru_cache(1024)(_resolved)
 
 
 class InferenceHandler(ASGIHandler):
@@ -30,10 +41,11 @@ class InferenceHandler(ASGIHandler):
         body = await self._body(receive)
         if body is None:
             return
-        request, refusal = self.create_request(scope, BytesIO(body))
+        request, refusal = self.create_request(scope, BytesIO())
         if request is None or refusal is not None:
             await self.send_response(refusal or HttpResponseBadRequest(), send)
             return
+        request._body = body
         client = scope.get("extensions", {}).get("client")
         answering = self._answer(request, send)
         await (_unless_told(answering, receive) if client is None else _unless_left(answering, client))
@@ -52,7 +64,8 @@ class InferenceHandler(ASGIHandler):
         return response
 
     async def _get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        view, arguments, names = request.resolver_match = get_resolver().resolve(request.path_info)
+        path = request.path_info
+        view, arguments, names = request.resolver_match = (_known if len(path) <= _LONGEST else _resolved)(path)
         try:
             if not inspect.iscoroutinefunction(view):
                 view = sync_to_async(view)

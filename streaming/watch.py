@@ -85,7 +85,7 @@ class Watch:
     def _set_timer(self, now: float) -> None:
         """Look again when the first of all can be due; what cannot be yet may begin right after this look."""
         if self._stream is not None:
-            self._plan(min(at for at, _ in self._dues(now)))
+            self._plan(min([at for at, _ in self._dues(now)]))
 
     def _plan(self, at: float) -> None:
         self._planned = at

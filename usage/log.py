@@ -1,9 +1,17 @@
-"""One line for each request that is over: an object in JSON, written by the logger `gateway.request` at INFO."""
+"""One line for each request that is over: an object in JSON, on standard error where the logger `gateway.request` is
+at INFO.
+
+A record of Python's logging would cost more than all that the line says; so the logger is asked for its level only.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import re
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +25,7 @@ logger = logging.getLogger("gateway.request")
 _LONGEST = 128
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _encode = msgspec.json.Encoder().encode
+_lines: list[str] = []
 
 
 class Line(msgspec.Struct, gc=False):
@@ -48,10 +57,28 @@ class Line(msgspec.Struct, gc=False):
 
 def write(record: Record) -> None:
     """Write the line of one request that is over; where nobody reads INFO, do nothing."""
-    if logger.isEnabledFor(logging.INFO):
-        # Made here: `logger.info` looks for the line of code that called it, which takes longer than all the rest.
-        line = _encode(_line(record)).decode()
-        logger.handle(logging.LogRecord(logger.name, logging.INFO, __file__, 0, line, None, None))
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    _lines.append(_encode(_line(record)).decode() + "\n")
+    if len(_lines) > 1:
+        return
+    try:
+        # The lines of all requests that end in one turn of the event loop are written at once.
+        asyncio.get_running_loop().call_soon(_flush)
+    except RuntimeError:
+        _flush()
+
+
+def _flush() -> None:
+    text = "".join(_lines)
+    _lines.clear()
+    # Who reads them may be gone.
+    with suppress(OSError, ValueError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+atexit.register(_flush)
 
 
 def _line(record: Record) -> Line:

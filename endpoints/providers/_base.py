@@ -77,7 +77,8 @@ Batch = list[Chunk]
 """The chunks that arrived in one network read. May be empty, when a read brought nothing to pass on."""
 
 
-@dataclass(frozen=True, slots=True)
+# Neither is frozen: that would make them several times dearer, and there is one for each request.
+@dataclass(slots=True)
 class Message:
     """`content` is text or a list of content parts; `tool_calls` are whole ones, as they came in."""
 
@@ -95,7 +96,7 @@ def content_text(content: Any) -> str | None:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chat:
     messages: Sequence[Message]
     model: str | None = None

@@ -35,7 +35,7 @@ class ProviderMessage:
     type: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failures:
     """Makes the errors of one request. `name` is what was asked, as in `OpenAI chat completions`."""
 

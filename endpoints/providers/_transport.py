@@ -149,6 +149,7 @@ async def refusal(response: Response) -> bytes:
     return bytes(body[:MAX_ERROR_BYTES])
 
 
+@lru_cache(1024)
 def _limits(connect_seconds: float) -> aiohttp.ClientTimeout:
     """`connect` covers the wait for a free connection, the resolution, all addresses, the proxy and TLS."""
     return aiohttp.ClientTimeout(total=None, connect=connect_seconds)

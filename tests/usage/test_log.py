@@ -7,7 +7,7 @@ import logging
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -152,51 +152,41 @@ def test_nobody_forges_a_line(logging_gateway: Gateway) -> None:
     assert all(line.isprintable() for line in logging_gateway.read_log().splitlines())
 
 
-class Kept(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
-    handler = Kept()
-    monkeypatch.setattr(log.logger, "handlers", [handler])
-    return handler
+def written(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
+    """Return a function that returns the lines that were written since the last call."""
+    return lambda: capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.parametrize("tokens", [-1, 10**400])
-def test_tokens_that_cannot_be_are_not_believed(kept: Kept, tokens: int) -> None:
+def test_tokens_that_cannot_be_are_not_believed(written: Callable[[], list[str]], tokens: int) -> None:
     """Directly: no recorded provider goes as far as this."""
     Record(stream=True, service="openai", usage=Usage(tokens, 7, 0)).finish()
-    (line,) = map(json.loads, kept.lines)
+    (line,) = map(json.loads, written())
     assert (line["input_tokens"], line["output_tokens"]) == (None, 7)
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\u2028b", "%s %d", "\x00"])
-def test_every_name_can_be_written(kept: Kept, name: str) -> None:
+def test_every_name_can_be_written(written: Callable[[], list[str]], name: str) -> None:
     """Directly: most of these are refused before they come here."""
     record = Record(stream=False, opaque_id=name, inference_id=name, task_type=name, status=999)
     record.caller = Caller(user_id=1, username=name)
     record.finish()
-    (line,) = kept.lines
+    (line,) = written()
     assert line.isprintable()
     assert json.loads(line)["user"] in (name, ascii(name)[1:-1])
 
 
-def test_a_record_is_finished_once(kept: Kept) -> None:
+def test_a_record_is_finished_once(written: Callable[[], list[str]]) -> None:
     record = Record(stream=True)
     record.finish()
     record.finish()
-    assert len(kept.lines) == 1
+    assert len(written()) == 1
 
 
-def test_above_info_nothing_is_written(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_above_info_nothing_is_written(written: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log.logger, "level", logging.WARNING)
     log.logger.manager._clear_cache()  # type: ignore[attr-defined]
     Record(stream=True).finish()
     log.logger.manager._clear_cache()  # type: ignore[attr-defined]
-    assert kept.lines == []
+    assert written() == []
