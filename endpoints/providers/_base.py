@@ -40,7 +40,7 @@ class ToolCall(msgspec.Struct):
     function: FunctionCall | None = None
 
 
-class Delta(msgspec.Struct):
+class Delta(msgspec.Struct, gc=False):
     content: str | None = None
     role: str | None = None
     refusal: str | None = None
@@ -48,7 +48,7 @@ class Delta(msgspec.Struct):
     tool_calls: list[ToolCall] | None = None
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, gc=False):
     delta: Delta
     finish_reason: str | None = None
     index: int = 0
@@ -64,7 +64,7 @@ class Usage(msgspec.Struct, gc=False):
     reasoning_tokens: int | None = None
 
 
-class Chunk(msgspec.Struct):
+class Chunk(msgspec.Struct, gc=False):
     """One piece of an answer, in the shape of OpenAI's `chat.completion.chunk`. The last usage seen counts."""
 
     id: str = ""

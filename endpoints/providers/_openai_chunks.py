@@ -60,6 +60,14 @@ class _Answer(msgspec.Struct):
     error: Any = None
 
 
+class _PlainChunk(Chunk, gc=False, kw_only=True):
+    """What nearly all chunks are: text. It is decoded into what is passed on; what does not fit is an _Answer."""
+
+    choices: list[Choice]
+    usage: None = None
+    error: None = None
+
+
 class _Vector(msgspec.Struct):
     embedding: list[float]
     index: int | None = None
@@ -72,7 +80,9 @@ class _Vectors(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_decode_plain = msgspec.json.Decoder(_PlainChunk).decode
 _decode_vectors = msgspec.json.Decoder(_Vectors).decode
+_OTHER_THOUGHTS = b'"reasoning_content"'
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -81,6 +91,18 @@ class ChunkReader(EventReader):
         if data[:1] == b"[" and data.strip().upper() == b"[DONE]":
             self.done = True
             return None
+        if name or _OTHER_THOUGHTS in data:
+            return self._take_any(name, data)
+        try:
+            chunk = _decode_plain(data)
+        except _UNREADABLE:
+            return self._take_any(name, data)
+        for choice in chunk.choices:
+            if choice.finish_reason:
+                return self._take_any(name, data)
+        return chunk
+
+    def _take_any(self, name: bytes, data: bytes) -> Chunk | None:
         try:
             answer = _decode(data)
         except _UNREADABLE:
