@@ -4,19 +4,15 @@ clients that do not read, and how long a connection outlasts the server's stop."
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import socket
-import sys
 from collections.abc import Callable
-from fcntl import ioctl
-from termios import TIOCOUTQ
 from typing import Any, cast
 
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from inference_project.gathering_transport import GatheringTransport
+from inference_project.write_limit import WriteLimit
 from streaming import drain
 
 # Names and values of all headers, with the request line; one read of the socket may come on top.
@@ -26,11 +22,6 @@ MAX_PIPELINED = 16
 HEAD_SECONDS = 60.0
 # When the server stops, a connection may still be sent the end of its answer, or the rest of its request, for so long.
 CLOSE_SECONDS = 5.0
-# Of what the network is not ready to take, the kernel keeps no more than about this; it would keep megabytes for each
-# client that reads slowly, and the first sign of its reading would be their third part.
-_UNSENT_BYTES = 65_536
-# How often, within the time after which it is dropped, a client is looked at.
-_LOOKS = 4
 # The parser takes an offer to upgrade for the end of the request, and its body for something else. Clients that
 # offer HTTP/2 over plain text (Java's do, with every request) expect that a server passes over the offer.
 _UPGRADE = re.compile(rb"(\r\n)upgrade([ \t]*:)", re.IGNORECASE)
@@ -55,10 +46,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._write_seconds = _write_seconds
-        self._unread = 0
-        self._read_at = 0.0
-        self._write_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._in_head = False
         self._in_body = False
@@ -68,11 +55,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         self._gathering = GatheringTransport(transport, self.loop)
         super().connection_made(cast(asyncio.Transport, self._gathering))
+        self._write_limit = WriteLimit(transport, _write_seconds)
         self._await_head()
-        # The client may have left already.
-        with contextlib.suppress(OSError):
-            self._socket = transport.get_extra_info("socket")
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data if self._in_body else _without_offer(data))
@@ -137,17 +121,16 @@ class HttpProtocol(HttpToolsProtocol):
                 cycle.message_event.set()
                 if client.on_leave is not None:
                     client.on_leave()
-        if self._write_timer is not None:
-            self._write_timer.cancel()
+        self._write_limit.stop()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """More is unsent than should be; from here on somebody waits for the client."""
         super().pause_writing()
-        self._watch_client()
+        self._write_limit.watch()
 
     def resume_writing(self) -> None:
-        self._unread = -1
+        self._write_limit.drained()
         super().resume_writing()
 
     def on_response_complete(self) -> None:
@@ -155,7 +138,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             # Closing waits until all is sent, for ever if need be.
-            self._watch_client()
+            self._write_limit.watch()
 
     def shutdown(self) -> None:
         """Close the connection when its request is answered, or in CLOSE_SECONDS; is called when the server stops."""
@@ -164,7 +147,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         # The answer before may have had another limit.
-        self._write_seconds = _write_seconds
+        self._write_limit.seconds = _write_seconds
         if drain.draining():
             cycle.keep_alive = False
         super()._start_asgi_task(cycle, app)
@@ -179,35 +162,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def _set_write_limit(self, seconds: float) -> None:
-        self._write_seconds = seconds
-
-    def _watch_client(self) -> None:
-        if self._write_timer is None:
-            self._unread, self._read_at = self._unread_bytes(), self.loop.time()
-            self._look_later()
-
-    def _look_later(self) -> None:
-        self._write_timer = self.loop.call_later(self._write_seconds / _LOOKS, self._look_at_client)
-
-    def _look_at_client(self) -> None:
-        """Drop who has taken nothing for too long; who reads slowly is served slowly."""
-        self._write_timer = None
-        if not self.transport.get_write_buffer_size():
-            return
-        unread, now = self._unread_bytes(), self.loop.time()
-        if unread != self._unread:
-            self._unread, self._read_at = unread, now
-        if now - self._read_at >= self._write_seconds:
-            self.transport.abort()
-        else:
-            self._look_later()
-
-    def _unread_bytes(self) -> int:
-        """Return what is unsent here, and what the kernel has and the client has not acknowledged."""
-        queued = bytes(4)
-        with contextlib.suppress(OSError):
-            queued = ioctl(self._socket.fileno(), TIOCOUTQ, queued)
-        return int(self.transport.get_write_buffer_size()) + int.from_bytes(queued, sys.byteorder)
+        self._write_limit.seconds = seconds
 
 
 def _without_offer(data: bytes) -> bytes:
