@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
 from endpoints.providers._addresses import PrivateHosts, is_public, may_connect, not_encrypted, not_public
+from endpoints.providers._response import LeanConnection
 from wire.errors import ProviderError
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 # their own: nearly all streams of a gateway may go to one.
 MAX_CONNECTIONS = 20_000
 KEEP_ALIVE_SECONDS = 60.0
-# Answers with status 1xx before the one that counts.
-MAX_INTERIM_ANSWERS = 20
 # Behind a proxy, names of the world outside often cannot be resolved, and some resolvers take their time to say so.
 LOOK_UP_SECONDS = 1.0
 
@@ -59,7 +57,7 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, resolver: AbstractResolver, tls: ssl.SSLContext) -> None:
         super().__init__(resolver=resolver, ssl=tls, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS)
-        factory: Any = partial(_Connection, loop=self._loop)
+        factory: Any = partial(LeanConnection, loop=self._loop)
         self._factory = factory
 
 
@@ -142,39 +140,3 @@ class GuardedResolver(AbstractResolver):
 
     def _allows(self, found: ResolveResult, port: int) -> bool:
         return may_connect(ip_address(found["host"]), port, self._private_hosts, encrypted=self._encrypted)
-
-
-class _Connection(ResponseHandler):
-    """Closes a connection on which answers come that nobody asked for. aiohttp would keep them all, as long as the
-    connection waits for its next request, and then take the first of them for its answer."""
-
-    _expected = 0
-
-    def set_response_params(self, **params: Any) -> None:
-        """Is called before each request."""
-        self._expected = 1 + MAX_INTERIM_ANSWERS
-        super().set_response_params(**params)
-
-    def feed_data(self, data: Any, size: int = 0) -> None:
-        """Is called with the head of each answer."""
-        if self.transport is None:
-            return
-        self._expected -= 1
-        if not 100 <= data[0].code < 200 and self._expected >= 0:
-            self._expected = 0
-        elif self._expected <= 0:
-            self.abort()
-            self.set_exception(BadHttpMessage("an answer that nobody asked for"))
-            return
-        super().feed_data(data, size)
-
-    def is_connected(self) -> bool:
-        """Is asked before the connection is used again: the next request would be given the error of another one."""
-        return super().is_connected() and self.exception() is None
-
-    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        """Is called where what came is not valid HTTP. aiohttp does not tell the body, whose reader would wait on."""
-        super().set_exception(exc, exc if exc_cause is None else exc_cause)
-        body = self._payload
-        if body is not None and not body.is_eof() and isinstance(exc, HttpProcessingError):
-            body.set_exception(aiohttp.ClientPayloadError("the body is not valid HTTP"))

@@ -113,10 +113,8 @@ class Answer:
     async def read(self) -> bytes:
         """Return what has arrived, of much a part; b"" at the end of the body. Raise ConnectionFailed."""
         try:
-            data = await self._raw.content.read(READ_BYTES)
+            data = await self._raw.read(READ_BYTES)
         except Exception as error:
-            if rest := self._arrived():
-                return rest
             raise failure_of(error, self._raw.url, f"no data for [{self._longest_silence:g}s]") from None
         if self._longest_silence != self._idle_seconds:
             self._longest_silence = self._idle_seconds
@@ -142,18 +140,13 @@ class Answer:
 
         Nobody has to wait for that; `aclose` does nothing any more.
         """
-        if not self._raw.content.is_eof() and not self._finishing:
+        if not self._raw.ended and not self._finishing:
             self._finishing = True
             asyncio.get_running_loop().call_later(LAST_BYTE_SECONDS, self._raw.close)
 
     async def aclose(self) -> None:
         if not self._finishing:
             self._raw.close()
-
-    def _arrived(self) -> bytes:
-        """Return what had arrived before the connection broke and is unread since the reader was slow. aiohttp
-        itself would withhold it."""
-        return self._raw.content._read_nowait(-1)
 
 
 class _NoCookies(httpx2.Cookies):

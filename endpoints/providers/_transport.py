@@ -19,6 +19,7 @@ from yarl import URL
 
 from endpoints.providers._addresses import PrivateHosts, check_url
 from endpoints.providers._connections import Connector, GuardedResolver, Proxy, ProxyConnector
+from endpoints.providers._content_encoding import KNOWN
 from endpoints.providers._response import Prepared, Response
 from wire.errors import ProviderError
 
@@ -26,9 +27,7 @@ from wire.errors import ProviderError
 FIRST_BYTE_SECONDS = 86_400.0
 MAX_ERROR_BYTES = 64 * 2**10
 ERROR_SECONDS = 5.0
-# What aiohttp decodes, the last two where their libraries are installed.
-_ENCODINGS = frozenset({"identity", "gzip", "deflate", "br", "zstd"})
-_KNOWN_ENCODINGS = _ENCODINGS | {"compress", "x-compress", "x-gzip"}
+_NAMED_ENCODINGS = KNOWN | {"br", "zstd", "compress", "x-compress"}
 _CLOSED = "the connection was closed before the end of the answer"
 
 
@@ -130,7 +129,7 @@ class _Body(httpx2.AsyncByteStream):
             yield await refusal(self._response)
             return
         try:
-            while data := await self._response.content.readany():
+            while data := await self._response.read(MAX_ERROR_BYTES):
                 yield data
         except Exception as error:
             raise failure_of(error, self._response.url, "no more data") from None
@@ -144,7 +143,7 @@ async def refusal(response: Response) -> bytes:
     body = bytearray()
     with contextlib.suppress(Exception):
         async with asyncio.timeout(ERROR_SECONDS):
-            while len(body) < MAX_ERROR_BYTES and (data := await response.content.readany()):
+            while len(body) < MAX_ERROR_BYTES and (data := await response.read(MAX_ERROR_BYTES)):
                 body += data
     return bytes(body[:MAX_ERROR_BYTES])
 
@@ -158,11 +157,11 @@ def _limits(connect_seconds: float) -> aiohttp.ClientTimeout:
 def _check_encoding(response: Response) -> None:
     """Raise ConnectionFailed for an encoding that is not known; a refusal says enough by its status."""
     encoding = response.headers.get("Content-Encoding")
-    if encoding is None or encoding.lower() in _ENCODINGS or not 200 <= response.status < 300:
+    if encoding is None or encoding.strip().lower() in KNOWN or not 200 <= response.status < 300:
         return
     response.close()
     # Others are not repeated: some providers repeat what they were sent.
-    shown = encoding if set(encoding.lower().split(", ")) <= _KNOWN_ENCODINGS else "***"
+    shown = encoding if set(encoding.lower().split(", ")) <= _NAMED_ENCODINGS else "***"
     raise ConnectionFailed(f"the answer is encoded as [{shown[:80]}], which was not asked for")
 
 
@@ -201,7 +200,7 @@ def failure_of(error: Exception, url: URL, late: str, connect_seconds: float = 0
             return ConnectionFailed("the TLS handshake failed")
         case aiohttp.ClientConnectorError():
             return ConnectionFailed(_words(error.os_error), repeatable=True)
-        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError):
+        case ContentEncodingError():
             return ConnectionFailed("the answer is not encoded as it says")
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError() | OSError():
             return ConnectionFailed(_CLOSED, repeatable=True, cut=True)
