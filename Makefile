@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint lock bench soak extras conformance conformance-ours conformance-litellm conformance-docs screenshots
+.PHONY: run test lint lock bench counts profile bench-docs soak extras conformance conformance-ours conformance-litellm conformance-docs screenshots
 
 run: $(VENV)/.run
 	@exec $(BIN)/python manage.py serve
@@ -24,8 +24,21 @@ extras: $(VENV)/.run
 screenshots: $(VENV)/.test
 	$(BIN)/python -m tests.browser.screenshots
 
+# This gateway beside a floor, nginx and its peers; ARGS=--quick takes less than five minutes.
 bench: $(VENV)/.test
-	$(BIN)/python -m benchmarks.stream $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Put the tables of the last run, and of `python -m benchmarks.stores`, into the documentation.
+bench-docs: $(VENV)/.test
+	$(BIN)/python -m benchmarks.document
+
+# Fails where a request or a delta costs more than benchmarks/budget.json lets it; ARGS=--record makes that anew.
+counts: $(VENV)/.test
+	$(BIN)/python -m benchmarks.counts $(ARGS)
+
+# Where the time of a request goes, and of a delta.
+profile: $(VENV)/.test
+	$(BIN)/python -m benchmarks.profile $(ARGS)
 
 # Drive any gateway through the faults of a provider; docs/conformance.md says more.
 DIALECT ?= elasticsearch

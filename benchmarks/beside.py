@@ -10,7 +10,8 @@ from benchmarks.loads import Measurements
 from benchmarks.targets import Target
 
 REFERENCE = "openai"
-_COLUMNS = {"burst_cpu": "in a burst", "alone_cpu": "alone"}
+_STREAMS, _PER_SECOND = 20, 50
+_COLUMNS = {"burst_cpu": "in a burst", f"paced_{_STREAMS}x{_PER_SECOND}_cpu": "alone"}
 
 
 async def measure(targets: Mapping[str, Target], requests: int, seconds: float) -> dict[str, Measurements]:
@@ -23,9 +24,9 @@ async def measure(targets: Mapping[str, Target], requests: int, seconds: float) 
     for target in targets.values():
         await loads.warm_up(target)
     for name, target in targets.items():
-        found[name] |= await loads.bursts(target, max(1, requests // 20))
+        found[name] |= await loads.bursts(target, range(max(1, requests // 20)))
     for name, target in targets.items():
-        found[name] |= await loads.lone_deltas(target, seconds)
+        found[name] |= await loads.paced_deltas(target, seconds, _STREAMS, _PER_SECOND)
     return found
 
 

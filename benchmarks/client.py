@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from array import array
 from typing import cast
 
 _OK = b"HTTP/1.1 200 "
 _END = b"\r\n0\r\n\r\n"
+# When a paced delta was written, see benchmarks.provider.
+_STAMP, _STAMP_BYTES = re.compile(rb"@(\d{15})"), 16
 
 
 class StreamFailed(Exception):
@@ -18,13 +22,16 @@ class Connection(asyncio.Protocol):
     """A keep-alive connection; one stream at a time. Close it with `close`.
 
     `delta` are the bytes that begin each delta. `deltas` counts those of the latest stream, also while it runs.
+    With `delays`, deltas are counted by their stamps, and how many seconds each was on its way is put there.
     """
 
-    def __init__(self, delta: bytes) -> None:
+    def __init__(self, delta: bytes, delays: array[float] | None = None) -> None:
         self.deltas = 0
         self.first_seconds = 0.0
         """From the request to the first delta."""
         self._delta = delta
+        self._delays = delays
+        self._kept = (len(delta) if delays is None else _STAMP_BYTES) - 1
         self._unread = b""
         self._asked = 0.0
         loop = asyncio.get_running_loop()
@@ -32,9 +39,9 @@ class Connection(asyncio.Protocol):
         self._ended: asyncio.Future[None] = loop.create_future()
 
     @classmethod
-    async def open(cls, port: int, delta: bytes) -> Connection:
+    async def open(cls, port: int, delta: bytes, delays: array[float] | None = None) -> Connection:
         loop = asyncio.get_running_loop()
-        return (await loop.create_connection(lambda: cls(delta), "127.0.0.1", port))[1]
+        return (await loop.create_connection(lambda: cls(delta, delays), "127.0.0.1", port))[1]
 
     async def begin(self, request: bytes) -> None:
         """Send `request` and wait for the first delta. Raise StreamFailed."""
@@ -68,9 +75,9 @@ class Connection(asyncio.Protocol):
             self._fail(data.decode(errors="replace")[:1000])
             return
         data = self._unread + data
-        self.deltas += data.count(self._delta)
+        self.deltas += data.count(self._delta) if self._delays is None else self._read_stamps(data, self._delays)
         # A delta or the end may be split between two reads; what is kept is too short to count twice.
-        self._unread = data[1 - len(self._delta) :]
+        self._unread = data[-self._kept :]
         if self.deltas and not self._begun.done():
             self.first_seconds = time.perf_counter() - self._asked
             self._begun.set_result(None)
@@ -81,6 +88,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail("the connection was closed")
+
+    def _read_stamps(self, data: bytes, delays: array[float]) -> int:
+        now, stamps = time.monotonic(), _STAMP.findall(data)
+        delays.extend(now - int(stamp) / 1e6 for stamp in stamps)
+        return len(stamps)
 
     def _fail(self, what: str) -> None:
         for waiting in (self._begun, self._ended):

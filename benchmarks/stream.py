@@ -1,7 +1,7 @@
 """Measure what a stream costs the gateway: CPU time, time to first delta, memory.
 
-Starts a gateway as its users do and the fake provider of the tests, both on 127.0.0.1 and with nothing kept, drives
-them from this process, prints a table and stops them.
+Starts a gateway as its users do and a fake provider, both on 127.0.0.1 and with nothing kept, drives them from this
+process, prints a table and stops them. Other gateways beside it: `python -m benchmarks`.
 
     python -m benchmarks.stream --quick
     python -m benchmarks.stream --service echo --rounds 5
@@ -13,10 +13,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import resource
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import uvloop
@@ -24,13 +23,11 @@ import uvloop
 from benchmarks import beside, loads
 from benchmarks.client import StreamFailed
 from benchmarks.loads import Measurements
-from benchmarks.processes import Program, fake_provider
-from benchmarks.table import notes, table
+from benchmarks.numbers import positive
+from benchmarks.processes import Program, fake_provider, most_streams
+from benchmarks.table import ALONE_PER_SECOND, ALONE_STREAMS, notes, table
 from benchmarks.targets import SERVICES, GatewayTarget, ProviderTarget, Target, service_urls
 from tests.gateway import Gateway
-
-# Each open stream holds two descriptors of the gateway; the rest is for everything else.
-_DESCRIPTORS_PER_STREAM, _OTHER_DESCRIPTORS = 2, 200
 
 # Instead of a service: each of them beside `openai`, and nothing else.
 _ALL = "all"
@@ -58,9 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if sys.platform != "linux":
         sys.exit("CPU time and memory are read as Linux shows them; on this system there is nothing to measure with.")
     size = _size(options)
-    _allow_descriptors(size.streams)
+    if (most := most_streams()) < size.streams:
+        sys.exit(f"--streams {size.streams} is more than the limit of open files allows here: {most} (ulimit -Hn)")
     # A benchmark that is told to stop stops what it started, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         print("\n".join(_report(options.service, size)))
     except KeyboardInterrupt:
@@ -103,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         ("streams", int, 20_000, "how many slow streams are open at once"),
     ):
         default = f"default: {getattr(FULL, name):g} [{getattr(QUICK, name):g}]"
-        parser.add_argument(f"--{name}", type=_positive(kind, most), metavar="N", help=f"{what}; {default}")
+        parser.add_argument(f"--{name}", type=positive(kind, most), metavar="N", help=f"{what}; {default}")
     return parser
 
 
@@ -111,30 +109,6 @@ def _size(options: argparse.Namespace) -> Size:
     default = QUICK if options.quick else FULL
     given = {name: value for name in vars(default) if (value := getattr(options, name)) is not None}
     return Size(**(vars(default) | given))
-
-
-def _positive(kind: type[int] | type[float], most: int) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = 0
-        if not 0 < number <= most:
-            raise argparse.ArgumentTypeError(f"[{text}] is not a number above 0 and up to {most}")
-        return number
-
-    return parse
-
-
-def _allow_descriptors(streams: int) -> None:
-    """Raise this process's limit, which those it starts inherit."""
-    needed = streams * _DESCRIPTORS_PER_STREAM + _OTHER_DESCRIPTORS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    if hard != resource.RLIM_INFINITY and needed > hard:
-        sys.exit(f"--streams {streams} needs {needed} open files, the limit of this system is {hard} (ulimit -Hn)")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _round(service: str, size: Size) -> list[Measurements]:
@@ -175,12 +149,14 @@ async def _measure(targets: Sequence[Target], size: Size) -> list[Measurements]:
     found: list[Measurements] = [{} for _ in targets]
     for target in targets:
         await loads.warm_up(target)
-    found[0] |= await loads.open_slow_streams(targets[0], size.streams)
+    async for _, held in loads.open_slow_streams(targets[0], [size.streams], loads.SLOW_SECONDS_APART):
+        found[0] |= {"stream_memory": held["memory"], "threads": held["threads"]}
+    await targets[0].program.settle()
     for target, values in zip(targets, found, strict=True):
-        values |= await loads.short_streams(target, size.requests)
-        values |= await loads.bursts(target, max(1, size.requests // 20))
-        values |= await loads.lone_deltas(target, size.seconds)
-    for values, first in zip(found, await loads.first_deltas(targets, max(10, size.requests // 4)), strict=True):
+        values |= await loads.short_streams(target, range(size.requests))
+        values |= await loads.bursts(target, range(max(1, size.requests // 20)))
+        values |= await loads.paced_deltas(target, size.seconds, ALONE_STREAMS, ALONE_PER_SECOND)
+    for values, first in zip(found, await loads.first_deltas(targets, range(max(10, size.requests // 4))), strict=True):
         values |= first
     for percentile in ("p50", "p99"):
         direct = found[1][f"first_{percentile}"] if len(found) > 1 else 0.0

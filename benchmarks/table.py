@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.loads import (
-    ALONE_SECONDS_APART,
-    ALONE_STREAMS,
     BURST,
     BURST_CONNECTIONS,
     SHORT,
     SHORT_CONNECTIONS,
     Measurements,
 )
+
+ALONE_STREAMS, ALONE_PER_SECOND = 20, 50
+_ALONE = f"paced_{ALONE_STREAMS}x{ALONE_PER_SECOND}_cpu"
 
 COLUMNS = ("gateway", "provider, directly")
 
@@ -48,10 +49,10 @@ ROWS = (
         "of all that a request costs, reading, parsing and sending.",
     ),
     Row(
-        "alone_cpu",
+        _ALONE,
         "CPU per delta alone",
         "µs",
-        note=f"{ALONE_STREAMS} streams, {1 / ALONE_SECONDS_APART:.0f} deltas a second each, evenly spread: every "
+        note=f"{ALONE_STREAMS} streams, {ALONE_PER_SECOND} deltas a second each, evenly spread: every "
         "delta has a wake-up, a read and a send of its own.",
     ),
     Row("first_p50", "time to first delta, p50", "ms", digits=2, note="One request at a time, to each in turn."),

@@ -19,21 +19,27 @@ from benchmarks.processes import Program
 from benchmarks.wires import Wire
 from tests.gateway import Gateway
 
+# As long as a short question is; an order stands before it.
+_QUESTION = "What is the capital of the country whose flag has a maple leaf, and how many people live there?"
+
 
 @dataclass(frozen=True)
 class Answer:
-    """What is streamed: so many deltas, all at once or so many seconds apart."""
+    """What is streamed: so many deltas, all at once, at once after a while, or so many seconds apart."""
 
     deltas: int
     seconds_apart: float = 0.0
+    seconds_before: float = 0.0
 
     @property
     def order(self) -> str:
-        """What a prompt has in it to make the provider answer so."""
-        return f"tick:{self.seconds_apart}:{self.deltas}" if self.seconds_apart else f"burst:{self.deltas}"
+        """What a prompt has in it to make the provider answer so; see benchmarks.provider."""
+        if self.seconds_apart:
+            return f"pace:{self.seconds_apart}:{self.deltas}"
+        return f"late:{self.seconds_before}:{self.deltas}" if self.seconds_before else f"burst:{self.deltas}"
 
     @property
-    def prompt(self) -> str:
+    def words(self) -> str:
         """A text that has one word for each delta, for services that repeat it."""
         return " ".join(["word"] * self.deltas)
 
@@ -49,7 +55,7 @@ class Service:
     task_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def prompt(self, answer: Answer) -> str:
-        return answer.prompt if self.wire is None else f"{answer.order} {answer.prompt}"
+        return answer.words if self.wire is None else f"{answer.order} {_QUESTION}"
 
 
 @cache
@@ -134,31 +140,44 @@ def service_urls(provider: Program) -> str:
 
 
 # High enough to hold nothing up; each service has a limit of its own otherwise.
-_NO_LIMIT = {"requests_per_minute": 1_000_000_000}
+_NO_LIMIT = 1_000_000_000
 
 
 class Target(Protocol):
-    """A program that streams; `delta` are the bytes that begin each of its deltas."""
+    """A program that streams. `delta` are the bytes that begin each of its deltas; `stamped` says whether paced ones
+    show when they were written."""
 
     program: Program
     delta: bytes
+    stamped: bool
 
     def request(self, answer: Answer) -> bytes:
         """Return the HTTP request that makes it stream `answer`."""
 
 
 class GatewayTarget:
-    """The gateway; it gets an endpoint for each answer, when that is asked for the first time."""
+    """The gateway; it gets an endpoint for each kind of answer that needs other settings, when one is asked for."""
 
     delta = b'{"delta":"'
 
-    def __init__(self, gateway: Gateway, service: str, provider: Program | None) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        service: str,
+        provider: Program | None,
+        *,
+        requests_per_minute: int = _NO_LIMIT,
+        endpoints: dict[str, str] | None = None,
+    ) -> None:
+        """`endpoints` remembers those that were made, for a gateway that starts again with the same data."""
         self.program = Program(gateway.process.pid, gateway.port)
         self._gateway = gateway
         self._name = service
         self._service = SERVICES[service]
         self._provider = f"http://127.0.0.1:{provider.port}" if provider else ""
-        self._endpoints: dict[Answer, str] = {}
+        self._rate_limit = {"requests_per_minute": requests_per_minute}
+        self._endpoints = {} if endpoints is None else endpoints
+        self.stamped = self._service.wire is not None
 
     def request(self, answer: Answer) -> bytes:
         path = f"{self._endpoint(answer)}/_stream"
@@ -167,18 +186,53 @@ class GatewayTarget:
 
     def _endpoint(self, answer: Answer) -> str:
         """Return the path of the endpoint that gives `answer`."""
-        if answer not in self._endpoints:
+        settings = {**self._service.settings(answer, self._provider), "rate_limit": self._rate_limit}
+        body = {"service": self._name, "service_settings": settings, "task_settings": self._service.task_settings}
+        key = json.dumps(body)
+        if key not in self._endpoints:
             path = f"/_inference/completion/{self._name}-{len(self._endpoints)}"
-            settings = {**self._service.settings(answer, self._provider), "rate_limit": _NO_LIMIT}
-            body = {"service": self._name, "service_settings": settings, "task_settings": self._service.task_settings}
             put = self._gateway.call("PUT", path, body)
             assert put.status == 200, put.body
-            self._endpoints[answer] = path
-        return self._endpoints[answer]
+            self._endpoints[key] = path
+        return self._endpoints[key]
+
+
+class OpenAITarget:
+    """Whatever is asked as OpenAI is. `headers` are added to the request, as they stand in it."""
+
+    stamped = True
+
+    def __init__(
+        self, program: Program, path: str = wires.OPENAI.path, headers: str = "", delta: bytes = b'"content":" '
+    ) -> None:
+        self.program = program
+        self.delta = delta
+        self._path = path
+        self._headers = headers
+
+    def request(self, answer: Answer) -> bytes:
+        prompt = {"role": "user", "content": f"{answer.order} {_QUESTION}"}
+        body = {"model": "gpt-5", "messages": [prompt], "stream": True}
+        return _request(self.program.port, self._path, body, self._headers)
+
+
+class RelayTarget:
+    """The relay that reads what it passes on; it has one address and asks for no key."""
+
+    delta = GatewayTarget.delta
+    stamped = True
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def request(self, answer: Answer) -> bytes:
+        return _request(self.program.port, "/", {"input": f"{answer.order} {_QUESTION}"})
 
 
 class ProviderTarget:
     """The fake provider, asked without a gateway."""
+
+    stamped = True
 
     def __init__(self, provider: Program, wire: Wire) -> None:
         self.program = provider
@@ -186,7 +240,7 @@ class ProviderTarget:
         self._path = wire.path
 
     def request(self, answer: Answer) -> bytes:
-        return _request(self.program.port, self._path, {"prompt": f"{answer.order} {answer.prompt}"})
+        return _request(self.program.port, self._path, {"prompt": f"{answer.order} {_QUESTION}"})
 
 
 def _request(port: int, path: str, body: Mapping[str, Any], headers: str = "") -> bytes:

@@ -1,29 +1,16 @@
-"""A provider that streams as each of the vendors does, and nothing else: what a stream is told by its prompt.
-
-python -m benchmarks.wires
-"""
+"""The bytes of a stream as each of the vendors sends it."""
 
 from __future__ import annotations
 
-import asyncio
-import re
-from contextlib import suppress
 from dataclasses import dataclass
-
-import uvloop
-
-from tests.fakes.http import Exchange
-from tests.fakes.provider import FakeProvider
-
-# `burst:500`, or `tick:<seconds apart>:500`.
-_ASKED = re.compile(rb"burst:(\d+)|tick:([\d.]+):(\d+)")
 
 
 @dataclass(frozen=True)
 class Wire:
     """Where a vendor is asked, what every stream begins and ends with, and the event of one delta.
 
-    `marker` is what only the event of a delta has in it, once.
+    `marker` is what only the event of a delta has in it, once. The text of `delta` is ` word`. `tail` are the events
+    at the end.
     """
 
     path: str
@@ -31,6 +18,10 @@ class Wire:
     head: bytes
     delta: bytes
     tail: bytes
+
+    def event(self, text: bytes) -> bytes:
+        """Return the event of a delta with another text, which begins with a space."""
+        return self.delta.replace(b" word", text, 1)
 
 
 def _openai(choices: str, usage: str = "null") -> str:
@@ -70,7 +61,7 @@ def _numbered(*events: str) -> bytes:
 _OPENAI_USAGE = '{"prompt_tokens":13,"completion_tokens":11,"total_tokens":24}'
 OPENAI = Wire(
     "/v1/chat/completions",
-    b'"delta":{"content"',
+    b'"delta":{"content":" ',
     _data(_openai('{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"finish_reason":null}')),
     _data(_openai('{"index":0,"delta":{"content":" word"},"finish_reason":null}')),
     _data(
@@ -122,14 +113,14 @@ COHERE = Wire(
 )
 GEMINI = Wire(
     ":streamGenerateContent",
-    b'" word"',
+    b'{"text": " ',
     b"",
     _data(_gemini('{"parts": [{"text": " word"}],"role": "model"}'), line_end="\r\n"),
     _data(_gemini('{"parts": [{"text": ""}],"role": "model"},"finishReason": "STOP"'), line_end="\r\n"),
 )
 WATSONX = Wire(
     "/ml/v1/text/chat_stream",
-    b'"delta":{"content":" word"',
+    b'"delta":{"content":" ',
     _numbered(_watsonx('{"index":0,"finish_reason":null,"delta":{"role":"assistant","content":""}}')),
     _numbered(_watsonx('{"index":0,"finish_reason":null,"delta":{"content":" word"}}')),
     _numbered(
@@ -137,44 +128,3 @@ WATSONX = Wire(
         _watsonx("", f',"usage":{_OPENAI_USAGE}'),
     ),
 )
-# By what the path of a request has in it.
-_WIRES = {wire.path: wire for wire in (ANTHROPIC, COHERE, GEMINI, WATSONX)}
-
-
-async def respond(exchange: Exchange) -> None:
-    path, asked = exchange.request.path, _ASKED.search(exchange.request.body)
-    if asked is None:
-        # Whatever else is asked for is a token.
-        exchange.json({"access_token": "benchmark", "token_type": "Bearer", "expires_in": 3600})
-        return
-    wire = next((wire for part, wire in _WIRES.items() if part in path), OPENAI)
-    exchange.start_stream()
-    if asked[1]:
-        exchange.write(wire.head + wire.delta * int(asked[1]) + wire.tail)
-    else:
-        await _tick(exchange, wire, float(asked[2]), int(asked[3]))
-    exchange.end()
-
-
-async def _tick(exchange: Exchange, wire: Wire, seconds_apart: float, deltas: int) -> None:
-    """Write deltas so far apart; the times do not drift."""
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    exchange.write(wire.head)
-    for number in range(deltas):
-        await asyncio.sleep(max(0.0, start + number * seconds_apart - loop.time()))
-        exchange.write(wire.delta)
-    exchange.write(wire.tail)
-
-
-async def _serve() -> None:
-    fake = FakeProvider("", respond)
-    server = await fake.serve(0)
-    print(fake.url, flush=True)
-    async with server:
-        await server.serve_forever()
-
-
-if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        uvloop.run(_serve())
