@@ -33,7 +33,10 @@ MOST_STREAMS = 3
 """Of one browser page, side by side."""
 MOST_SOCKETS = 200
 """Of this process. More administrators than this do not try something at once."""
-_TRY_AGAIN_LATER = 1013
+MOST_OF_USER = 20
+"""Of these, so that nobody shuts the others out."""
+# Of an application's own; daphne sends no others.
+_TOO_MANY = 4429
 _TASK_TYPE = "completion"
 _framing = Framing()
 _encode = msgspec.json.Encoder().encode
@@ -41,10 +44,12 @@ _signed_in = database_sync_to_async(websockets.signed_in)
 
 
 InferenceId = Annotated[str, msgspec.Meta(max_length=LONGEST_ID)]
+# JavaScript has no larger ones.
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Start(msgspec.Struct, tag="start", forbid_unknown_fields=True):
-    id: int
+    id: Number
     inference_id: InferenceId
     input: str
     task_settings: dict[str, Any] = {}
@@ -56,7 +61,7 @@ class Start(msgspec.Struct, tag="start", forbid_unknown_fields=True):
 
 
 class Stop(msgspec.Struct, tag="stop", forbid_unknown_fields=True):
-    id: int
+    id: Number
 
 
 class End(msgspec.Struct, tag="end"):
@@ -78,7 +83,8 @@ _decode = msgspec.json.Decoder(Start | Stop).decode
 class PlaygroundConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """One page. Its streams run in tasks of their own; with the page they end, and their providers are left."""
 
-    _open: ClassVar[set[PlaygroundConsumer]] = set()
+    # Each with the id of its user.
+    _open: ClassVar[dict[PlaygroundConsumer, int]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,24 +96,30 @@ class PlaygroundConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._open.discard(self)
+            self._open.pop(self, None)
             self._gone = True
             await self._leave()
 
     async def connect(self) -> None:
         try:
-            await _signed_in(self._session_key)
+            caller = await _signed_in(self._session_key)
         except ApiError:
             await self.close()
             return
         await self.accept()
-        if len(self._open) >= MOST_SOCKETS:
-            await self.close(_TRY_AGAIN_LATER, "too many pages of the playground are open")
-            return
-        self._open.add(self)
+        own = sum(user_id == caller.user_id for user_id in self._open.values())
+        if own >= MOST_OF_USER:
+            await self.close(_TOO_MANY, f"You have [{own}] pages of the playground open, which are the most")
+        elif len(self._open) >= MOST_SOCKETS:
+            await self.close(_TOO_MANY, f"[{MOST_SOCKETS}] pages of the playground are open, which are the most")
+        else:
+            self._open[self] = caller.user_id
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Start or stop a stream. Waits for nothing, since meanwhile no message is heard, that of leaving neither."""
+        if self not in self._open:
+            # It was refused, and goes on all the same.
+            return
         try:
             asked = _read(text_data)
         except ValueError as error:
@@ -137,6 +149,8 @@ class PlaygroundConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         except Exception as error:
             logger.exception("The playground failed by a mistake of the gateway")
             record.fail(error)
+            with suppress(OSError):
+                await self._say_event(asked.id, _framing.error(ApiError("internal error of the gateway")))
         finally:
             record.finish()
             # What is over cannot be stopped: the end has to be said.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import time
 from collections.abc import Iterator
 from typing import Literal
@@ -15,9 +16,19 @@ from streaming.whole_answer import WholeAnswer
 from usage.record import Record
 from wire.errors import TaskCancelled
 
+logger = logging.getLogger(__name__)
+
 MOST_SHOWN = 200
 """Of one process, the oldest of all; a page with more is of no use to anybody."""
 _LONGEST = 256
+
+
+class StoppedBy(TaskCancelled):
+    """`username` stopped the request on the page."""
+
+    def __init__(self, username: str) -> None:
+        super().__init__()
+        self.reason = f"The request was stopped by user [{username[:_LONGEST]}] on the page of live streams"
 
 
 class Running(msgspec.Struct):
@@ -54,7 +65,8 @@ def stop(caller: Caller, number: int) -> bool:
     """Stop the request of that number; return whether there is one that `caller` may see."""
     for answer in _answers():
         if answer.record.number == number and sees(caller, answer.record):
-            answer.end(TaskCancelled(), "drained")
+            answer.end(StoppedBy(caller.username), "drained")
+            logger.info("User [%s] stopped a request to [%s]", caller.username, answer.record.inference_id)
             return True
     return False
 

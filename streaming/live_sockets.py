@@ -99,8 +99,8 @@ async def stop(caller: Caller, process: int, number: int) -> bool:
 
 
 def _essential(caller: Caller) -> Caller:
-    """Return `caller` without name and metadata, which nobody asks for."""
-    return replace(caller, username="", full_name="", email="", metadata={}, roles=(), undefined_roles=())
+    """Return `caller` without metadata and other names than the user name, which nobody asks for."""
+    return replace(caller, full_name="", email="", metadata={}, roles=(), undefined_roles=())
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

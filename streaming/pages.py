@@ -40,6 +40,7 @@ def playground(request: HttpRequest) -> HttpResponse:
         "chosen": request.GET.get("endpoint", ""),
         "socket": consumers.PATH,
         "most": consumers.MOST_STREAMS,
+        "most_bytes": settings.MAX_BODY_BYTES,
         "address": settings.PUBLIC_URL,
     }
     return _page(request, "streaming/playground.html", "Playground", context)
@@ -76,12 +77,14 @@ async def running(request: HttpRequest, caller: Caller) -> HttpResponse:
 @require_POST
 @for_staff
 async def stop(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """`POST /admin/live/stop` with `process` and `number`."""
+    """`POST /admin/live/stop` with `process` and `number`; 404 where the caller sees no such request."""
     given = [request.POST.get(name, "") for name in ("process", "number")]
     if not all(map(_NUMBER.fullmatch, given)):
         return JsonResponse({"error": "process and number have to be numbers of at most 18 digits"}, status=400)
     process, number = map(int, given)
-    return JsonResponse({"stopped": await live_sockets.stop(caller, process, number)})
+    if not await live_sockets.stop(caller, process, number):
+        return JsonResponse({"error": "There is no such request any more."}, status=404)
+    return JsonResponse({"stopped": True})
 
 
 def _caller(request: HttpRequest) -> Caller | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, StorageState
 
 from tests.browser import chromium
 from tests.browser.chromium import Window
@@ -51,15 +51,23 @@ def gateway() -> Iterator[Gateway]:
         yield running
 
 
+@pytest.fixture(scope="package")
+def sessions() -> dict[str, StorageState]:
+    """The cookies of those who have signed in, so that nobody has to twice."""
+    return {}
+
+
 @pytest.fixture
-def signed_in(browser: Browser, gateway: Gateway) -> Iterator[Open]:
-    """Return a function that opens a window and signs somebody in. At the end no page of it may have complained."""
+def signed_in(browser: Browser, gateway: Gateway, sessions: dict[str, StorageState]) -> Iterator[Open]:
+    """Return a function that opens a window of somebody signed in. At the end no page of it may have complained."""
     opened: list[Window] = []
 
     def sign_in(name: str = "admin", **options: object) -> Window:
-        window = Window(browser, gateway.url, **options)
+        window = Window(browser, gateway.url, storage_state=sessions.get(name), **options)
         opened.append(window)
-        window.sign_in(name, gateway.password if name == "admin" else PASSWORD)
+        if name not in sessions:
+            window.sign_in(name, gateway.password if name == "admin" else PASSWORD)
+            sessions[name] = window.page.context.storage_state()
         return window
 
     yield sign_in

@@ -9,6 +9,7 @@ import pytest
 from endpoints.providers import _http, _sse, _transport
 from endpoints.time_limits import MEANINGS
 from inference_project import environment, http_protocol
+from streaming import consumers
 from tests.gateway import ROOT
 from wire import body_limit, json
 
@@ -38,7 +39,10 @@ def test_every_time_limit_is_on_the_page() -> None:
         ("line or event of a provider", f"{_sse.MAX_EVENT_BYTES // 2**20} MiB"),
         ("whole answer of a provider", f"{_http.MAX_ANSWER_BYTES // 2**20} MiB"),
         ("body of a provider's refusal", f"{_transport.MAX_ERROR_BYTES // 2**10} KiB"),
+        ("streams of a page of the [playground](playground.md)", str(consumers.MOST_STREAMS)),
+        ("WebSockets of the playground", str(consumers.MOST_SOCKETS)),
+        ("WebSockets of one user", str(consumers.MOST_OF_USER)),
     ],
 )
-def test_each_size_is_the_one_that_is_enforced(what: str, most: str) -> None:
+def test_each_bound_is_the_one_that_is_enforced(what: str, most: str) -> None:
     assert f"| {what} | {most} |" in PAGE

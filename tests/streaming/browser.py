@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -69,6 +70,27 @@ class Browser:
         with connect(address, additional_headers=headers, origin=origin, proxy=None, **options) as socket:
             yield Playground(socket)
 
+    @contextmanager
+    def unread_playground(self, message: Any, receive_bytes: int) -> Iterator[socket.socket]:
+        """Send one message of less than 126 bytes on a WebSocket, and yield its connection; nothing is read."""
+        head = (
+            f"GET {STREAM} HTTP/1.1\r\nHost: 127.0.0.1:{self._gateway.port}\r\nOrigin: {self._gateway.url}\r\n"
+            f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {'A' * 22}==\r\nCookie: {self.cookies}\r\n\r\n"
+        )
+        with socket.socket() as connection:
+            # Has to be said before the connection is made.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+            connection.settimeout(10)
+            connection.connect(("127.0.0.1", self._gateway.port))
+            connection.sendall(head.encode())
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n"):
+                answer += connection.recv(1)
+            assert answer.startswith(b"HTTP/1.1 101"), answer
+            connection.sendall(_frame(json.dumps(message).encode()))
+            yield connection
+
     def _send(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self._gateway.port, timeout=30)
         try:
@@ -120,6 +142,12 @@ class Playground:
     def answer(self, inference_id: str, number: int = 1, **more: Any) -> Ended:
         self.start(inference_id, number, **more)
         return self.ended(number)
+
+
+def _frame(text: bytes) -> bytes:
+    """Return the frame of a text message, with a mask that leaves it as it is."""
+    assert len(text) < 126
+    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
 
 
 def _event(event: str) -> tuple[str, str]:

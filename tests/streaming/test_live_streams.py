@@ -85,10 +85,11 @@ def running(browser: Browser, path: str = "") -> list[dict[str, Any]]:
 
 
 def stop(browser: Browser, one: dict[str, Any]) -> bool:
+    """Stop one request; return whether there was one. All that are not there are so in the same words."""
     answer = browser.post_by_script(STOP, {"process": one["process"], "number": one["number"]})
-    assert answer.status == 200, answer.body
-    stopped: bool = answer.json()["stopped"]
-    return stopped
+    told = {200: {"stopped": True}, 404: {"error": "There is no such request any more."}}
+    assert answer.json() == told[answer.status]
+    return answer.status == 200
 
 
 def test_streams_of_all_processes_are_shown_and_stopped_from_any_of_them(workers: Gateway, admin: Browser) -> None:
@@ -113,11 +114,14 @@ def test_streams_of_all_processes_are_shown_and_stopped_from_any_of_them(workers
         for stream in streams:
             name, data = list(stream.events())[-1]
             assert (name, json.loads(data)["status"]) == ("error", 400)
-            assert json.loads(data)["error"]["type"] == "task_cancelled_exception"
+            error = json.loads(data)["error"]
+            assert error["type"] == "task_cancelled_exception"
+            assert error["reason"] == "The request was stopped by user [admin] on the page of live streams"
         assert provider.wait_closed(count=len(streams))
         assert running(admin, path) == []
         assert not stop(admin, shown[0])
         assert workers.read_log().count('"outcome":"drained"') >= len(streams)
+        assert f"User [admin] stopped a request to [{path.rpartition('/')[2]}]" in workers.read_log()
 
 
 def test_stop_closes_the_connection_to_the_provider_at_once_in_every_phase(workers: Gateway, admin: Browser) -> None:

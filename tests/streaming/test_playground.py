@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from streaming.consumers import MOST_STREAMS
+from streaming.consumers import MOST_OF_USER, MOST_STREAMS
 from tests.fakes.provider import FakeProvider
 from tests.gateway import Gateway
 from tests.streaming.browser import Browser, Playground
@@ -210,13 +210,45 @@ def test_the_id_of_a_running_stream_is_not_taken_twice(page: Playground, endpoin
     [
         "", "no json", "[]", "{}", '{"type":"start"}', '{"type":"start","id":"1","inference_id":"x","input":"x"}',
         '{"type":"start","id":1,"inference_id":"x","input":"x","more":1}', '{"type":"stop"}', "[" * 100_000, b"\x00\xff",
-        '{"type":"start","id":1,"inference_id":"' + "x" * 501 + '","input":"x"}',
+        '{"type":"start","id":1,"inference_id":"' + "x" * 501 + '","input":"x"}', '{"type":"stop","id":-1}',
+        '{"type":"stop","id":' + "9" * 5000 + "}", '{"type":"start","id":1,"inference_id":"x","input":"\\ud800"}',
     ],
 )  # fmt: skip
 def test_what_is_no_message_is_refused_and_the_page_goes_on(page: Playground, message: str | bytes) -> None:
     page.socket.send(message)
     assert page.message()["type"] == "refused"
     assert page.answer(ECHO).end["outcome"] == "complete"
+
+
+def test_bytes_that_are_no_text_end_the_connection_without_a_traceback(impatient: Gateway, browser: Browser) -> None:
+    before = impatient.read_log().count("Traceback")
+    with browser.unread_playground({"type": "stop", "id": 1}, receive_bytes=65_536) as connection:
+        connection.sendall(b"\x81\x84\0\0\0\0\xff\xfe\xfd\xfc")
+        # The head of a close frame, and its code: invalid data.
+        assert connection.recv(100)[2:] == (1007).to_bytes(2, "big")
+        assert connection.recv(100) == b""
+    assert impatient.read_log().count("Traceback") == before
+
+
+def test_one_user_has_so_many_pages_open_and_leaves_some_to_others(impatient: Gateway) -> None:
+    name, password = user(impatient, ["inference_user"])
+    browser = Browser(impatient, name, password)
+    with ExitStack() as stack:
+        pages = [stack.enter_context(browser.playground()) for _ in range(MOST_OF_USER)]
+        assert pages[-1].answer(ECHO).text
+        with pytest.raises(ConnectionClosed) as refused, browser.playground() as one_more:
+            one_more.answer(ECHO)
+        assert refused.value.rcvd is not None
+        assert f"[{MOST_OF_USER}] pages" in refused.value.rcvd.reason
+        assert stack.enter_context(Browser(impatient).playground()).answer(ECHO).text
+        pages[0].socket.close()
+        until(lambda: _answers(browser))
+
+
+def _answers(browser: Browser) -> bool:
+    with suppress(ConnectionClosed), browser.playground() as page:
+        return bool(page.answer(ECHO).text)
+    return False
 
 
 def test_a_message_that_is_too_long_ends_the_connection(page: Playground) -> None:

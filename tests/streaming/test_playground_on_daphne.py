@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -21,6 +22,10 @@ from tests.gateway import ROOT, Gateway, _bare_environment, free_port, stop
 from tests.streaming.browser import Browser
 from tests.streaming.test_live_streams import running
 from tests.streaming.test_live_streams import stop as stop_running
+
+MEGABYTE = 2**20
+# As small as the kernel lets it be.
+RECEIVE_BYTES = 1
 
 
 @contextmanager
@@ -44,7 +49,7 @@ def runserver(data_dir: Path) -> Iterator[SimpleNamespace]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
-        yield SimpleNamespace(port=port, url=f"http://127.0.0.1:{port}")
+        yield SimpleNamespace(port=port, url=f"http://127.0.0.1:{port}", pid=process.pid)
     finally:
         stop(process)
 
@@ -55,9 +60,12 @@ def made() -> Iterator[tuple[Any, FakeProvider, str]]:
     with tempfile.TemporaryDirectory() as directory, FakeProvider.running() as provider:
         with Gateway.started(Path(directory), GATEWAY_SKIP_VALIDATION="true") as gateway:
             url = f"{provider.url}/v1/chat/completions"
-            inference_id = gateway.put("openai", api_key=provider.api_key, model_id="tick:0.05:2000", url=url)
+            inference_id, flooding = (
+                gateway.put("openai", api_key=provider.api_key, model_id=model, url=url)
+                for model in ("tick:0.05:2000", "flood:1000")
+            )
         with runserver(Path(directory)) as server:
-            server.password = gateway.password
+            server.password, server.flooding = gateway.password, flooding
             yield server, provider, inference_id
 
 
@@ -84,6 +92,25 @@ def test_live_streams_are_shown_and_stopped(made: tuple[Any, FakeProvider, str])
         (one,) = running(browser)
         assert stop_running(browser, one)
         assert page.ended().end["outcome"] == "drained"
+
+
+def memory(process: int) -> int:
+    """Return the resident memory of a process, in bytes."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_page_that_reads_nothing_slows_the_provider_down(made: tuple[Any, FakeProvider, str]) -> None:
+    server, provider, _ = made
+    asked, left = len(provider.requests), provider.abandoned
+    start = {"type": "start", "id": 1, "inference_id": server.flooding, "input": "x"}
+    with Browser(server).unread_playground(start, RECEIVE_BYTES) as page:
+        assert provider.wait_requests(asked + 1)
+        assert page.recv(1)
+        before = memory(server.pid)
+        assert not provider.wait_closed(4, left + 1)
+        assert memory(server.pid) - before < 30 * MEGABYTE
+    assert provider.wait_closed(10, left + 1)
 
 
 def test_another_origin_and_no_session_are_refused(made: tuple[Any, FakeProvider, str]) -> None:

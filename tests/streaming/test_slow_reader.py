@@ -16,6 +16,7 @@ from tests.fakes.behaviours import FIRST, LAST, text
 from tests.fakes.http import Exchange
 from tests.fakes.provider import FakeProvider
 from tests.gateway import Gateway
+from tests.streaming.browser import Browser
 from tests.streaming.test_client_gone import raw_request, until
 
 WRITE_SECONDS = 3
@@ -88,6 +89,15 @@ def test_slow_readers_cost_little_however_much_the_provider_sends_and_are_not_dr
         assert strict.call("POST", "/_inference/echo-completion", {"input": ""}).status == 200
         assert time.monotonic() - began < 1
     assert provider.wait_closed(10, count=READERS)
+
+
+def test_a_page_of_the_playground_that_reads_slowly_is_served_slowly(strict: Gateway, provider: FakeProvider) -> None:
+    inference_id = path_of(strict, provider, "flood:100").rpartition("/")[2]
+    start = {"type": "start", "id": 1, "inference_id": inference_id, "input": "x"}
+    with Browser(strict).unread_playground(start, RECEIVE_BYTES) as page:
+        read_slowly([page], 3 * WRITE_SECONDS)
+        assert provider.abandoned == 0
+    assert provider.wait_closed(10)
 
 
 def test_one_who_reads_nothing_is_dropped_and_the_provider_released(strict: Gateway, provider: FakeProvider) -> None:

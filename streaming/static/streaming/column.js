@@ -1,15 +1,31 @@
 // One endpoint of the playground: its answer as it comes, its figures, its raw events, its code.
 // Whatever a provider says is put into the page as text and never as markup.
 import { codes } from "./code.js";
+import { GrowingText } from "./growing_text.js";
+import { RawEvents } from "./raw_events.js";
 
 const MOST_CHARACTERS = 500_000;
-const MOST_RAW_EVENTS = 500;
-const CUT = "\n[The page shows no more than this of a long answer.]";
+const OUTCOMES = {
+  client_gone: "stopped",
+  drained: "stopped by the gateway",
+  refused: "refused",
+  stalled: "provider fell silent",
+  timed_out: "timed out",
+  upstream_cut: "provider broke off",
+  upstream_error: "provider failed",
+};
+const STOPPED_BY_SOMEBODY = "task_cancelled_exception";
+const LOST = "The connection to the gateway was lost. Start again; if that does not help, reload the page and sign in.";
 
 export class Column {
   running = false;
-  #text = document.createTextNode("");
-  #raw = [];
+  // How it ended: "finished", "stopped" by this page or by somebody else, or "failed"; "" before.
+  verdict = "";
+  // Called when somebody opens the code.
+  onCode = () => {};
+  #answer;
+  #text;
+  #raw;
   #dirty = false;
 
   constructor(template, number) {
@@ -18,8 +34,10 @@ export class Column {
     this.select = this.#find("select");
     this.removeButton = this.#find(".remove");
     this.#name(number);
-    this.#find(".answer").append(this.#text);
-    this.#find(".raw").addEventListener("toggle", () => this.#draw());
+    this.#answer = this.#find(".answer");
+    this.#text = new GrowingText(this.#answer);
+    this.#raw = new RawEvents(this.#find(".raw"));
+    this.#find(".code").addEventListener("toggle", () => this.onCode());
   }
 
   get inferenceId() {
@@ -29,12 +47,14 @@ export class Column {
   // Begin anew; what was there before is gone.
   begin() {
     this.running = true;
+    this.verdict = "";
     this.#began = performance.now();
     this.#firstAt = this.#endedAt = null;
     this.#deltas = this.#characters = 0;
-    this.#cut = false;
-    this.#raw = [];
-    this.#text.data = "";
+    this.#raw.clear();
+    this.#text.clear();
+    // What is read to people is the whole answer, and not each piece of it.
+    this.#answer.setAttribute("aria-busy", "true");
     this.#fail("");
     for (const name of ["first", "deltas", "deltaRate", "characterRate", "tokens"]) this.#figure(name, "–");
     this.#figure("outcome", "…");
@@ -50,12 +70,15 @@ export class Column {
     this.running = false;
     this.#endedAt = performance.now();
     if (message.type === "end") this.#end(message);
-    else this.#fail(message.reason || "The connection to the gateway was lost. Reload the page, and sign in again if need be.");
+    else this.#fail(message.reason || LOST);
+    this.verdict ||= "failed";
     this.#drawLater();
     return true;
   }
 
+  // Show the code if somebody has opened it. `body` is null where there is no question that could be asked.
   showCode(address, body) {
+    if (!this.#find(".code").open || body === null) return;
     const shown = codes(address, this.inferenceId, body).map(({ name, text }) => snippet(name, text));
     this.#find(".codes").replaceChildren(...shown);
   }
@@ -65,7 +88,6 @@ export class Column {
   #endedAt = null;
   #deltas = 0;
   #characters = 0;
-  #cut = false;
 
   #find(selector) {
     return this.element.querySelector(selector);
@@ -82,10 +104,9 @@ export class Column {
   }
 
   #take(event) {
-    this.#raw.push(event);
-    if (this.#raw.length > MOST_RAW_EVENTS) this.#raw.shift();
+    this.#raw.add(event);
     const [name, data] = read(event);
-    if (name === "error") this.#fail(reason(JSON.parse(data)));
+    if (name === "error") this.#refuse(JSON.parse(data));
     else if (data !== "[DONE]") this.#say(JSON.parse(data).completion.map((part) => part.delta));
     this.#drawLater();
   }
@@ -94,19 +115,14 @@ export class Column {
     this.#firstAt ??= performance.now();
     this.#deltas += deltas.length;
     const text = deltas.join("");
+    const room = MOST_CHARACTERS - this.#characters;
     this.#characters += text.length;
-    if (this.#characters <= MOST_CHARACTERS) this.#append(text);
-    else if (!this.#cut) {
-      this.#cut = true;
-      this.#append(CUT);
-    }
+    if (room > 0) this.#text.add(text.slice(0, room));
   }
 
-  #append(text) {
-    const answer = this.#find(".answer");
-    const atEnd = answer.scrollHeight - answer.scrollTop - answer.clientHeight < 30;
-    this.#text.appendData(text);
-    if (atEnd) answer.scrollTop = answer.scrollHeight;
+  #refuse(body) {
+    this.#fail(reason(body));
+    if (body.error.type === STOPPED_BY_SOMEBODY) this.verdict = "stopped";
   }
 
   #end(end) {
@@ -114,7 +130,9 @@ export class Column {
     if (end.input_tokens !== null || end.output_tokens !== null) {
       this.#figure("tokens", `${end.input_tokens ?? "?"}, ${end.output_tokens ?? "?"}`);
     }
-    const outcome = end.outcome === "client_gone" ? "stopped" : end.outcome.replaceAll("_", " ");
+    if (end.outcome === "complete") this.verdict = "finished";
+    if (end.outcome === "client_gone") this.verdict = "stopped";
+    const outcome = this.verdict === "stopped" ? "stopped" : OUTCOMES[end.outcome] ?? end.outcome;
     this.#figure("outcome", end.status === 200 ? outcome : `${outcome} (${end.status})`);
   }
 
@@ -137,8 +155,11 @@ export class Column {
 
   #draw() {
     this.#dirty = false;
-    const raw = this.#find(".raw");
-    if (raw.open) raw.querySelector("pre").textContent = this.#raw.join("");
+    this.#raw.draw();
+    if (!this.running) this.#answer.setAttribute("aria-busy", "false");
+    const leftOut = this.#find(".answer + .left-out");
+    leftOut.hidden = this.#characters <= MOST_CHARACTERS;
+    leftOut.textContent = `Shown are the first ${MOST_CHARACTERS} of ${this.#characters} characters.`;
     if (this.#firstAt === null) return;
     if (this.running) this.#figure("first", `${Math.round(this.#firstAt - this.#began)} ms`);
     this.#figure("deltas", String(this.#deltas));

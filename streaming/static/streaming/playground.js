@@ -10,10 +10,10 @@ function open(page) {
   const socket = new StreamSocket(page.dataset.socket);
   const address = page.dataset.address || location.origin;
   const most = Number(page.dataset.most);
+  const mostBytes = Number(page.dataset.mostBytes);
   const columns = [];
   const running = new Map();
   let lastId = 0;
-  let stopped = false;
 
   // Return what is asked, or null where the task settings are no JSON object.
   function question() {
@@ -31,12 +31,20 @@ function open(page) {
 
   function start() {
     const body = question();
-    if (running.size || !body || !body.input) {
-      if (!body) say("The task settings are not a JSON object.");
-      else if (!body.input) find("prompt").focus();
+    if (running.size) return;
+    if (!body) {
+      say("The task settings are not a JSON object.");
       return;
     }
-    stopped = false;
+    if (!body.input) {
+      say("A prompt is needed.");
+      find("prompt").focus();
+      return;
+    }
+    if (new Blob([body.input]).size > mostBytes) {
+      say(`The prompt is longer than the [${mostBytes}] bytes that the gateway takes.`);
+      return;
+    }
     for (const column of columns) {
       const id = ++lastId;
       running.set(id, column);
@@ -50,12 +58,11 @@ function open(page) {
   function hear(id, column, message) {
     if (!column.hear(message)) return;
     running.delete(id);
-    if (!running.size) say(stopped ? "Stopped." : "Finished.");
+    if (!running.size) say(summary(columns.map((column) => column.verdict)));
     update();
   }
 
   function stop() {
-    stopped = true;
     for (const id of running.keys()) socket.stop(id);
   }
 
@@ -65,11 +72,11 @@ function open(page) {
     const column = new Column(find("column"), number);
     if (columns.length) chooseAnother(column);
     column.select.addEventListener("change", showCode);
+    column.onCode = showCode;
     column.removeButton.addEventListener("click", () => remove(column));
     columns.push(column);
     find("columns").append(column.element);
     update();
-    showCode();
     return column;
   }
 
@@ -88,8 +95,12 @@ function open(page) {
 
   function update() {
     const busy = running.size > 0;
+    const focused = document.activeElement;
     find("start").disabled = busy;
     find("stop").disabled = !busy;
+    // A button that is switched off loses the keyboard's focus to nobody.
+    if (focused === find("start") && busy) find("stop").focus();
+    if (focused === find("stop") && !busy) find("start").focus();
     find("compare").disabled = busy || columns.length >= most;
     for (const column of columns) {
       column.select.disabled = busy;
@@ -100,7 +111,7 @@ function open(page) {
 
   function showCode() {
     const body = question();
-    if (body) for (const column of columns) column.showCode(address, body);
+    for (const column of columns) column.showCode(address, body);
   }
 
   function say(text) {
@@ -122,4 +133,15 @@ function open(page) {
     }
   });
   add();
+}
+
+// Return one word for what became of all.
+function summary(verdicts) {
+  const counts = Object.entries(Object.groupBy(verdicts, (verdict) => verdict));
+  if (counts.length === 1) return `${sentence(counts[0][0])}.`;
+  return counts.map(([verdict, ones]) => `${sentence(verdict)}: ${ones.length}.`).join(" ");
+}
+
+function sentence(word) {
+  return word[0].toUpperCase() + word.slice(1);
 }
