@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from access import accounts, passwords, teams
 from access.addresses import client_address
-from access.models import Team, User
+from access.models import Membership, Team, User
 from access.privileges import PERMISSIONS, SUPERUSER
 
 
@@ -39,6 +39,11 @@ class UserForm(UserChangeForm):  # type: ignore[misc]
     class Meta:
         model = User
         fields = ("username", "password", "full_name", "email", "is_active", "is_superuser", "groups", "metadata")
+        labels = {"is_superuser": "Superuser", "groups": "Roles"}
+        help_texts = {
+            "is_superuser": "May do everything, with all teams.",
+            "groups": "They count for shared endpoints; what he may do in a team is said there.",
+        }
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -58,7 +63,7 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     permissions = PrivilegesField(
         Permission.objects.filter(content_type__app_label="access", codename__in=PERMISSIONS),
-        label="privileges",
+        label="Privileges",
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
@@ -84,6 +89,22 @@ class TeamForm(forms.ModelForm):  # type: ignore[type-arg]
         name, slug = self.cleaned_data.get("name"), self.cleaned_data.get("slug", self.instance.slug)
         if name and slug:
             _refuse(list(teams.problems(slug, name=name)))
+
+
+class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
+    """One line of a team's members; its fields have no labels but the heads of their columns."""
+
+    class Meta:
+        model = Membership
+        fields = ("user", "role")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            widget: Any = field.widget
+            # The copy of a wrapper has the attributes of what the first one wraps.
+            getattr(widget, "widget", widget).attrs["aria-label"] = name.title()
+            widget.can_add_related = widget.can_change_related = widget.can_view_related = False
 
 
 def _refuse(problems: list[str]) -> None:

@@ -54,8 +54,9 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
     list_display = ("name", "holder", "state", "may", "expires_at", "last_used", "id")
     list_filter = (StateFilter, "created_at", "expires_at")
     list_per_page = 50
-    # It counts nothing.
+    # It counts nothing, so there is no "all" to choose either.
     paginator = InfinitePaginator
+    list_disable_select_all = True
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("name", "id", "owner__username", "team__slug")
@@ -63,7 +64,7 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
     ordering = ("-created_at",)
     actions = ("invalidate",)
     autocomplete_fields = ("owner",)
-    readonly_fields = ("id", "holder", "may", "state", "last_four", "created_at", "created_by", "last_used")
+    readonly_fields = ("id", "holder", "may", "state", "last_four", "created_at", "made_by", "last_used")
 
     @admin.display(description="state")
     def state(self, key: ApiKey) -> str:
@@ -79,6 +80,10 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
         rights = key.team_role or ", ".join(key.role_descriptors) or "all that its owner may do"
         limit = len(key.inference_ids)
         return rights if not limit else f"{rights}, with {limit} endpoint{'' if limit == 1 else 's'}"
+
+    @admin.display(description="created by", empty_value="nobody who is still there")
+    def made_by(self, key: ApiKey) -> str | None:
+        return key.created_by.username if key.created_by else None
 
     @admin.display(description="last used", ordering="last_used_at")
     def last_used(self, key: ApiKey) -> str:

@@ -219,7 +219,7 @@ class ApiKey(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.id} ({self.name})"
+        return f"{self.name} ({self.id})"
 
     def __repr__(self) -> str:
         return f"<ApiKey {self}>"

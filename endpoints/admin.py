@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin import actions
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -169,32 +167,6 @@ class EndpointAdmin(WithHistory, BulkActions, ModelAdmin):  # type: ignore[misc]
             enabled = request.POST["state"] == "enabled"
             self._set(request, Endpoint.objects.filter(pk=endpoint.pk), request.POST["state"].title(), enabled=enabled)
         return HttpResponseRedirect(self._address("change", endpoint))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
-        for endpoint in queryset:
-            lifecycle.delete(endpoint.inference_id, by=_actor(request), judged=endpoint)
-
-    @admin.action(description="Delete", permissions=["delete"])
-    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> HttpResponse | None:
-        """Delete all of them or, where one is being updated, none."""
-        managed = queryset.filter(pk__in=[one.pk for one in self._managed(request, queryset)])
-        try:
-            with transaction.atomic():
-                return actions.delete_selected(self, request, managed)
-        except ApiError as error:
-            self.message_user(request, error.reason, messages.ERROR)
-            return None
-
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Return the endpoints with the keys that are limited to them; secrets go too, and are nobody's objects."""
-        endpoints = list(objs)
-        tree: list[Any] = []
-        for endpoint in endpoints:
-            limited = consequences(endpoint, _user(request))
-            keys = [f"API key {key.name} of {key.holder} is limited to it" for key in limited.keys]
-            others = [f"{limited.others} API keys of others are limited to it"] if limited.others else []
-            tree += [str(endpoint), [*keys, *others]]
-        return tree, {self.opts.verbose_name_plural: len(endpoints)}, set(), []
 
     def _to_manage(self, request: HttpRequest, object_id: str) -> Endpoint | None:
         """Return the endpoint, None where it does not exist for the user. Raise PermissionDenied for who only uses."""

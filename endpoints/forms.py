@@ -27,7 +27,7 @@ from endpoints.providers._base import TASK_TYPES
 from endpoints.providers._settings import Setting, applying, relations
 from endpoints.providers._values import MASK
 from endpoints.time_limits import MEANINGS
-from wire.errors import ApiError, SettingsInvalid
+from wire.errors import ApiError, RequestInvalid, SettingsInvalid
 
 Tab = tuple[str, list[tuple[str | None, dict[str, Any]]]]
 """A title, and sections of fields as the admin's templates want them."""
@@ -60,8 +60,8 @@ class KindForm(forms.Form):
         inference_id: str = self.cleaned_data["inference_id"]
         try:
             lifecycle.check_id(inference_id)
-        except ApiError as error:
-            raise ValidationError(error.reason) from None
+        except RequestInvalid as error:
+            raise ValidationError(list(error.problems)) from None
         if Endpoint.objects.named(inference_id) is not None:
             raise ValidationError(f"Inference endpoint [{inference_id}] already exists")
         return inference_id

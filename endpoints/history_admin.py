@@ -23,7 +23,7 @@ from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList as UnfoldChangeList
 
 from access import actors, teams
-from access.models import Team, User
+from access.models import User
 from endpoints import history, restoring
 from endpoints.models import Change, Endpoint
 from wire.errors import ApiError, SettingsInvalid
@@ -68,16 +68,19 @@ class TeamFilter(admin.SimpleListFilter):
     parameter_name = "team"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        found = teams.visible_to(_user(request).caller).values_list("slug", "name")
-        return [(_SHARED, "shared by all teams"), *found]
+        caller = _user(request).caller
+        shared = [(_SHARED, "shared by all teams")] if caller.in_all_teams else []
+        return [*shared, *teams.visible_to(caller).values_list("slug", "name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Change]) -> QuerySet[Change]:
-        slug = self.value()
+        slug, caller = self.value(), _user(request).caller
         if slug is None:
             return queryset
-        if slug == _SHARED:
+        if slug == _SHARED and caller.in_all_teams:
             return queryset.filter(team_id=None)
-        return queryset.filter(team_id__in=list(Team.objects.filter(slug=slug).values_list("pk", flat=True)))
+        # What is none of the choices was never anybody's.
+        found = teams.visible_to(caller).filter(slug=slug)
+        return queryset.filter(team_id__in=list(found.values_list("pk", flat=True)))
 
 
 @admin.register(Change)
@@ -226,12 +229,6 @@ class WithHistory:
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         return HttpResponseRedirect(_history_of(unquote(object_id)))
-
-    def log_addition(self, *args: Any) -> None: ...
-
-    def log_change(self, *args: Any) -> None: ...
-
-    def log_deletions(self, *args: Any) -> None: ...
 
 
 def _endpoint(change: Change) -> Endpoint | None:

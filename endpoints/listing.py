@@ -76,7 +76,9 @@ class TeamFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         assert isinstance(request.user, User)
-        return [(_NO_TEAM, "shared by all teams"), *teams.visible_to(request.user.caller).values_list("slug", "name")]
+        caller = request.user.caller
+        shared = [(_NO_TEAM, "shared by all teams")] if "monitor_inference" in caller.privileges else []
+        return [*shared, *teams.visible_to(caller).values_list("slug", "name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> QuerySet[Endpoint]:
         value = self.value()

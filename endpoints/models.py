@@ -159,12 +159,16 @@ class Change(models.Model):
         default_permissions = ()
         constraints = [models.UniqueConstraint(fields=["endpoint_id", "version"], name="versions_are_counted")]
         # Each is what a page looks for, in the order in which it shows it; so no page reads more rows than it shows.
+        # Those of columns with few values have the others too: several filters at once read none that do not fit.
         indexes = [
-            models.Index(fields=["at", "id", "endpoint_id"], name="change_at"),
-            models.Index(fields=["team_id", "action"], name="change_team_action"),
+            models.Index(fields=["at", "id", "endpoint_id", "action", "origin", "team_id"], name="change_at"),
+            models.Index(fields=["action", "at", "id", "origin", "team_id", "endpoint_id"], name="change_action"),
+            models.Index(fields=["origin", "at", "id", "action", "team_id", "endpoint_id"], name="change_origin"),
+            models.Index(fields=["team_id", "at", "id", "action", "origin", "endpoint_id"], name="change_team_id"),
+            models.Index(fields=["team_id", "action", "endpoint_id"], name="change_team_action"),
             *(
                 models.Index(fields=[name, "at", "id"], name=f"change_{name}")
-                for name in ("endpoint_id", "inference_id", "changed_by", "api_key_id", "team_id", "action", "origin")
+                for name in ("endpoint_id", "inference_id", "changed_by", "api_key_id")
             ),
         ]
 

@@ -63,7 +63,8 @@ def endpoints(user: User) -> Card | None:
 
 def running(user: User) -> Card | None:
     if not _sees_metrics(user):
-        return None
+        note = "See what you, and the teams that you lead, have running."
+        return Card("Running now", [], note, reverse("live_streams"))
     now = summary.read()
     lines = [Line("streams", str(now.streams), big=True), Line("waiting for a rate limit", str(now.waiting))]
     return Card("Running now", lines, "In all processes of this machine.", reverse("live_streams"))
@@ -125,5 +126,9 @@ CARDS: Final[Sequence[Callable[[User], Card | None]]] = (endpoints, running, req
 
 
 def _sees_metrics(user: User) -> bool:
-    """Whether numbers of all teams together are for the user: they cannot be cut."""
+    """Whether numbers of all teams together are for the user.
+
+    They cannot be cut: metrics count by service and outcome, and name neither endpoints nor teams, of which there may
+    be any number.
+    """
     return user.caller.may(_METRICS) or "manage_inference" in user.caller.privileges

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-
 # With more than this at hand, the network is asked at once whether it takes it.
 _MOST_BYTES = 16_384
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from access.models import User
 from tests.access.conftest import PASSWORD, Call, new_key
@@ -165,3 +168,47 @@ def test_a_login_opens_the_admin(users: dict[str, User]) -> None:
 def test_a_name_that_no_user_can_have_is_refused(users: dict[str, User], username: str) -> None:
     response = Client().post("/admin/login/", {"username": username, "password": "x"})
     assert response.status_code == 200
+
+
+def test_roles_are_called_so_on_their_pages(users: dict[str, User], root: Client) -> None:
+    role = Group.objects.get(name="inference_user")
+    for path in (ROLES, f"{ROLES}add/", f"{ROLES}{role.pk}/change/", f"{ROLES}{role.pk}/delete/"):
+        # The icon of Teams is called `groups`.
+        assert not re.search(r"\bGroups?\b|(?:add|delete|change|the) group\b", text(root.get(path)))
+    assert "Users who lose it: 1" in text(root.get(f"{ROLES}{role.pk}/delete/"))
+
+
+def test_what_a_delete_of_a_user_takes_with_it_is_told_in_numbers(users: dict[str, User], root: Client) -> None:
+    for _ in range(3):
+        new_key(users["bob"])
+    page = text(root.get(f"{USERS}{users['bob'].pk}/delete/"))
+    assert "API keys: 3" in page
+    assert "User_groups" not in page
+
+
+def test_the_list_of_users_asks_nothing_for_each_row(users: dict[str, User], root: Client) -> None:
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert root.get(USERS).status_code == 200
+        return len(queries)
+
+    few = asked()
+    for number in range(10):
+        User.objects.create_user(f"user-{number}").groups.set(Group.objects.all())
+    assert asked() == few
+
+
+@pytest.mark.parametrize(("path", "status"), [("nothing/", 404), ("access/user/", 403)])
+def test_a_page_that_is_not_there_or_not_for_him_says_so_and_leads_home(ada: Client, path: str, status: int) -> None:
+    response = ada.get(f"/admin/{path}")
+    assert response.status_code == status
+    assert '<a href="/admin/">Home</a>' in text(response)
+    assert "<script" not in text(response)
+
+
+def test_a_form_that_is_too_old_is_told_so(users: dict[str, User]) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(users["root"])
+    response = client.post(f"{ROLES}add/", {"name": "x"})
+    assert response.status_code == 403
+    assert "The form was too old" in text(response)

@@ -98,4 +98,4 @@ def test_createsuperuser_works(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_secret_is_in_a_text_of_a_key(users: dict[str, User]) -> None:
     new_key(users["bob"])
     key = ApiKey.objects.get()
-    assert (str(key), repr(key)) == (f"{key.id} (test)", f"<ApiKey {key.id} (test)>")
+    assert (str(key), repr(key)) == (f"test ({key.id})", f"<ApiKey test ({key.id})>")

@@ -18,8 +18,8 @@ from django.test import Client
 from django.utils import timezone
 
 from access import cache
-from access.models import User
-from endpoints import catalog, chunking
+from access.models import ApiKey, User
+from endpoints import bulk_actions, catalog, chunking
 from endpoints.models import Change, Endpoint, EndpointSecret
 from endpoints.providers import load, names
 from endpoints.providers._settings import applying
@@ -421,16 +421,44 @@ def test_an_endpoint_is_deleted_after_a_question(admin: Client, endpoint: Endpoi
     assert cache.read_version() > version
 
 
-def test_several_are_deleted_at_once(admin: Client, endpoint: Endpoint) -> None:
+def test_several_are_deleted_at_once_with_a_tick(admin: Client, endpoint: Endpoint) -> None:
     admin.post(step_2("echo", "completion", "y"), {"words_per_second": "1"})
+    user = User.objects.get()
+    ApiKey.objects.create(name="limited", owner=user, digest=b"", inference_ids=["x", "gone"])
+    ApiKey.objects.create(name="revoked", owner=user, digest=b"r", inference_ids=["x"], invalidated_at=timezone.now())
     data: dict[str, Any] = {"action": "delete_selected", "_selected_action": [one.pk for one in Endpoint.objects.all()]}
     page = admin.post(LIST, data)
-    assert page.status_code == 200
-    assert Endpoint.objects.count() == 2
+    assert [(str(one), used, keys) for one, used, keys in page.context["rows"]] == [
+        ("x", "never", 1),
+        ("y", "never", 0),
+    ]
+    assert "Tick the box" not in text(page)
     assert "api_key" not in text(page)
-    response = admin.post(LIST, data | {"post": "yes"})
-    assert "Successfully deleted 2 inference endpoints." in [str(one) for one in get_messages(response.wsgi_request)]
+    assert "Tick the box to delete them." in text(admin.post(LIST, data | {"asked": "yes", "post": "yes"}))
+    assert Endpoint.objects.count() == 2
+    response = admin.post(LIST, data | {"asked": "yes", "understood": "on"})
+    assert [str(one) for one in get_messages(response.wsgi_request)] == ["Deleted: 2"]
     assert not Endpoint.objects.exists()
+
+
+def test_several_are_disabled_instead_of_deleted(admin: Client, endpoint: Endpoint) -> None:
+    page = text(admin.post(LIST, {"action": "delete_selected", "_selected_action": [endpoint.pk]}))
+    assert "Disable instead" in page
+    assert '<input type="hidden" name="action" value="disable">' in page
+
+
+def test_a_page_asks_about_a_bounded_number(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk_actions, "MOST_ASKED", 2)
+    Endpoint.objects.bulk_create(
+        Endpoint(inference_id=f"echo-{number}", service="echo", task_type="completion") for number in range(3)
+    )
+    chosen = [one.pk for one in Endpoint.objects.all()]
+    for action in ("move", "delete_selected"):
+        page = text(admin.post(LIST, {"action": action, "_selected_action": chosen}))
+        assert "Here are the first 2; 1 were left out." in page
+        assert "echo-2" not in page
+    admin.post(LIST, {"action": "delete_selected", "_selected_action": chosen, "understood": "on"})
+    assert [one.inference_id for one in Endpoint.objects.all()] == ["echo-2"]
 
 
 def test_none_of_several_is_deleted_while_one_is_being_updated(admin: Client, endpoint: Endpoint) -> None:
@@ -438,9 +466,10 @@ def test_none_of_several_is_deleted_while_one_is_being_updated(admin: Client, en
     Endpoint.objects.filter(inference_id="x").update(updating_since=timezone.now() - timedelta(seconds=5))
     keys = [one.pk for one in Endpoint.objects.all()]
     noted = Change.objects.count()
-    response = admin.post(LIST, {"action": "delete_selected", "_selected_action": keys, "post": "yes"}, follow=True)
+    chosen = {"action": "delete_selected", "_selected_action": keys, "understood": "on"}
+    response = admin.post(LIST, chosen, follow=True)
     assert "The inference endpoint(s) [x] are currently being updated" in text(response)
-    assert "Successfully" not in text(response)
+    assert "Deleted" not in text(response)
     assert (Endpoint.objects.count(), Change.objects.count()) == (2, noted)
     response = admin.post(f"{LIST}{endpoint.pk}/delete/", {"understood": "on"}, follow=True)
     assert "The inference endpoint(s) [x] are currently being updated" in text(response)

@@ -72,7 +72,7 @@ def test_what_is_not_his_answers_like_what_never_was(lead: Client, name: str) ->
 def test_what_is_not_his_cannot_be_ticked_either(lead: Client) -> None:
     every = [str(pk) for pk in Endpoint.objects.values_list("pk", flat=True)]
     for action in ("disable", "delete_selected"):
-        lead.post(LIST, {"action": action, "_selected_action": every, "post": "yes"})
+        lead.post(LIST, {"action": action, "_selected_action": every, "understood": "on"})
     assert set(Endpoint.objects.filter(enabled=True).values_list("inference_id", flat=True)) == {
         "of-support",
         "shared",

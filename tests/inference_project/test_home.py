@@ -79,7 +79,8 @@ def test_a_member_of_a_team_sees_what_his_team_has_and_no_numbers_of_all() -> No
     for number, owner in enumerate(owners):
         ApiKey.objects.create(name=f"key-{number}", digest=bytes([number]), expires_at=now + timedelta(days=9), **owner)
     shown = home(ada)
-    assert list(shown) == ["Inference endpoints", "API keys that expire soon"]
+    assert list(shown) == ["Inference endpoints", "Running now", "API keys that expire soon"]
+    assert (shown["Running now"].lines, shown["Running now"].address) == ([], "/admin/live/")
     assert numbers(shown["Inference endpoints"])["in all"] == "1"
     assert list(numbers(shown["API keys that expire soon"])) == ["key-0 of ada", "key-1 of team search"]
 

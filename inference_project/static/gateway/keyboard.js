@@ -50,7 +50,7 @@ function named(container) {
   const chosen = container.querySelector(".select2-selection__rendered");
   chosen?.removeAttribute("role");
   chosen?.removeAttribute("aria-readonly");
-  const value = container.querySelector(".select2-selection--single") ? chosen?.textContent.trim() : "";
+  const value = container.querySelector(".select2-selection--single") ? chosen?.title : "";
   const selection = container.querySelector(".select2-selection");
   selection.removeAttribute("aria-labelledby");
   selection.setAttribute("aria-label", value ? `${text}: ${value}` : text);
