@@ -15,7 +15,8 @@ from aiohttp.abc import AbstractResolver
 
 from endpoints.providers._addresses import PrivateHosts, check_url
 from endpoints.providers._connections import Proxy
-from endpoints.providers._response import Prepared, Response
+from endpoints.providers._prepared import Prepared
+from endpoints.providers._response import Response
 from endpoints.providers._transport import (
     FIRST_BYTE_SECONDS,
     ConnectionFailed,

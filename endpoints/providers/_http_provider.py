@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, ClassVar, TypeVar
 
@@ -35,8 +35,8 @@ from endpoints.providers._base import (
 from endpoints.providers._events import EventReader
 from endpoints.providers._failures import Failures, ProviderMessage
 from endpoints.providers._http import Answer, ConnectionFailed
+from endpoints.providers._prepared import Prepared
 from endpoints.providers._progress import progress
-from endpoints.providers._response import Prepared
 from endpoints.providers._retries import Retries
 from endpoints.providers._settings import host_of
 from endpoints.providers._transport import invalid_host, without_query
@@ -50,6 +50,7 @@ REQUEST_URL = "request URL"
 """In the group of a rate limit, the URL that is asked, whether a setting says it or not."""
 
 encode = msgspec.json.Encoder().encode
+_host_of = lru_cache(1024)(host_of)
 
 _PREFIXES = {
     400: "Received a bad request status code",
@@ -294,7 +295,7 @@ class HttpProvider(Provider):
         return error, self.retries.wait_after(attempt, status, headers, message.code)
 
     def _failures(self, name: str) -> Failures:
-        return Failures(name, self.inference_id, host_of(self.url()), self._all_secrets, self.error_type)
+        return Failures(name, self.inference_id, _host_of(self.url()), self._all_secrets, self.error_type)
 
     def _all_secrets(self) -> Sequence[str]:
         return (*self.secrets(), *(getattr(self.tasks, "headers", None) or {}).values())

@@ -11,7 +11,6 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -275,7 +274,6 @@ def with_scheme(url: str) -> str:
     return url if "://" in url else f"https://{url}"
 
 
-@lru_cache(1024)
 def host_of(url: str) -> str:
     """Return `host:port` of an http or https URL, in lower case; the port is always there."""
     parts = urlsplit(url)

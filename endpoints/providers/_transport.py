@@ -20,7 +20,8 @@ from yarl import URL
 from endpoints.providers._addresses import PrivateHosts, check_url
 from endpoints.providers._connections import Connector, GuardedResolver, Proxy, ProxyConnector
 from endpoints.providers._content_encoding import KNOWN
-from endpoints.providers._response import Prepared, Response
+from endpoints.providers._prepared import Prepared
+from endpoints.providers._response import Response
 from wire.errors import ProviderError
 
 # Until the first byte of a body the caller's own deadline counts, which may be a day; this one ends what has none.
